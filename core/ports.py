@@ -1,0 +1,452 @@
+"""Every outside need of Threadwork, as a Protocol whose promises are bullets.
+
+Each bullet has a test in `tests/contracts/` that runs over every implementation. Use cases (`bots/intake.py`,
+`worker/run_chat.py`) know only these; `app.py` files choose the implementations. The values are in `core/domain`.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any, NewType, Protocol
+from uuid import UUID
+
+from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Rule
+from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Place, Platform
+from core.domain.events import RunEvent, TurnFinished
+from core.domain.message import FileIn, Message, MessageId
+from core.domain.turn import Turn, TurnId
+from core.domain.view import View
+
+Cursor = NewType("Cursor", str)
+
+
+# ---------------------------------------------------------------- the store
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A run's right to write to a chat: good while the chat's epoch is this one."""
+
+    chat_id: ChatId
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of an incoming message: the chat it belongs to, and whether it is new."""
+
+    chat: Chat
+    message: Message
+    is_new: bool
+    is_new_chat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A stored event, numbered within its turn from 1."""
+
+    turn_id: TurnId
+    seq: int
+    event: RunEvent
+    at: datetime
+
+
+class Chats(Protocol):
+    """Chats, their leases and their seats.
+
+    * `take` raises the epoch by one and leases the chat, or returns None while another's lease is live.
+    * Time for leases is the database's, so workers' clocks do not matter.
+    * Every write with a fence raises `Fenced`, and changes nothing, once the epoch has moved on.
+    * `release` ends the lease and leaves the epoch: a released run is still fenced by the next `take` only.
+    * `unattended` names every chat that has something to do and no live lease: queued messages, a running turn,
+      a waiting turn whose questions are settled or that is asked to stop, an end that was not shown.
+    """
+
+    async def get(self, chat_id: ChatId) -> Chat: ...
+    async def by_key(self, key: str) -> Chat | None: ...
+    async def take(self, chat_id: ChatId, worker: str, lease_s: float) -> tuple[Chat, Fence] | None: ...
+    async def renew(self, fence: Fence, lease_s: float) -> None: ...
+    async def release(self, fence: Fence) -> None: ...
+    async def check(self, fence: Fence) -> None: ...
+    async def save_seat(self, fence: Fence, seat: AgentSeat) -> None: ...
+    async def change_settings(self, chat_id: ChatId, settings: ChatSettings) -> None: ...
+    async def unattended(self, limit: int = 500) -> Sequence[ChatId]: ...
+    async def idle(self, idle_s: float, limit: int = 100) -> Sequence[Chat]: ...
+    async def untouched(self, days: float, limit: int = 100) -> Sequence[Chat]: ...
+    async def recent(self, platform: Platform | None = None, limit: int = 50) -> Sequence[Chat]: ...
+
+
+class Messages(Protocol):
+    """What people said.
+
+    * `accept` is one transaction: tenant, person, chat and message are found or made; a key seen before changes
+      nothing and returns what is there.
+    * `edit` and `drop` touch a message only while it is queued, and say whether they did.
+    * `queued` gives a chat's undelivered messages in the order they were accepted.
+    """
+
+    async def accept(
+        self,
+        place: Place,
+        author: Author,
+        external_id: str,
+        text: str,
+        files: Sequence[FileIn] = (),
+        *,
+        settings: ChatSettings | None = None,
+        title: str | None = None,
+    ) -> Accepted: ...
+    async def queued(self, chat_id: ChatId) -> Sequence[Message]: ...
+    async def of_turn(self, turn_id: TurnId) -> Sequence[Message]: ...
+    async def recent(self, chat_id: ChatId, limit: int = 50) -> Sequence[Message]: ...
+    async def edit(self, key: str, text: str) -> bool: ...
+    async def drop(self, key: str) -> bool: ...
+    async def deliver(self, fence: Fence, turn_id: TurnId, ids: Sequence[MessageId]) -> None: ...
+    async def unmarked(self, chat_id: ChatId) -> Sequence[Message]: ...
+    async def marked(self, fence: Fence, message_id: MessageId, receipt: str) -> None: ...
+
+
+class Turns(Protocol):
+    """Turns and their events.
+
+    * At most one unfinished turn a chat, kept by the database itself.
+    * `begin` makes the turn, delivers its messages and stores `TurnStarted` as event 1, in one transaction.
+    * `record` stores events and the seat (with its journal offset) in one transaction, or neither.
+    * Recording a seq that is stored already changes nothing and raises `Fenced`: somebody else wrote it.
+    * `finish` stores the end: state, usage, cost, final text, its event, the messages' final states (those not in
+      `answered` go back to the queue), and withdraws what is still asked, all in one transaction; a second
+      `finish` raises `IllegalStep`.
+    * `ask_stop` is remembered until the turn ends, also while no worker runs it.
+    """
+
+    async def begin(self, fence: Fence, ids: Sequence[MessageId]) -> Turn: ...
+    async def unfinished(self, chat_id: ChatId) -> Turn | None: ...
+    async def get(self, turn_id: TurnId) -> Turn: ...
+    async def recent(self, chat_id: ChatId, limit: int = 20) -> Sequence[Turn]: ...
+    async def record(
+        self, fence: Fence, turn_id: TurnId, first_seq: int, events: Sequence[RunEvent], seat: AgentSeat
+    ) -> None: ...
+    async def finish(
+        self,
+        fence: Fence,
+        turn_id: TurnId,
+        seq: int,
+        end: TurnFinished,
+        seat: AgentSeat,
+        *,
+        answered: Collection[MessageId] | None = None,
+    ) -> None: ...
+    async def park(self, fence: Fence, turn_id: TurnId) -> None: ...
+    async def unpark(self, fence: Fence, turn_id: TurnId) -> None: ...
+    async def restarted(self, fence: Fence, turn_id: TurnId) -> int: ...
+    async def ask_stop(self, chat_id: ChatId, by: str) -> TurnId | None: ...
+    async def stop_asked(self, turn_id: TurnId) -> str | None: ...
+    async def events(self, turn_id: TurnId, after: int = 0) -> Sequence[Recorded]: ...
+    async def unshown(self, chat_id: ChatId) -> Sequence[Turn]: ...
+    async def shown(self, fence: Fence, turn_id: TurnId) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about to be stored."""
+
+    turn_id: TurnId
+    tool_use_id: str
+    kind: ApprovalKind
+    tool: str
+    input: dict[str, Any]
+    line: str
+    suggestions: tuple[dict[str, Any], ...] = ()
+    why: str = ""
+
+
+class Approvals(Protocol):
+    """Questions and decisions.
+
+    * `ask` is idempotent by (chat, tool_use_id): asked again it returns the row that is there, whatever its state,
+      and False; when new it stores the `ApprovalAsked` event with number `seq` in the same transaction, and True.
+    * `decide` settles a pending question once: of two racing clicks one wins, the other gets `AlreadyDecided`
+      whose words name who decided.
+    * A withdrawn question cannot be decided: `AlreadyDecided`.
+    """
+
+    async def ask(self, fence: Fence, asked: Asked, seq: int) -> tuple[Approval, bool]: ...
+    async def get(self, approval_id: ApprovalId) -> Approval: ...
+    async def by_tool_use(self, chat_id: ChatId, tool_use_id: str) -> Approval | None: ...
+    async def of_turn(self, turn_id: TurnId) -> Sequence[Approval]: ...
+    async def pending(self, chat_id: ChatId | None = None) -> Sequence[Approval]: ...
+    async def decide(self, approval_id: ApprovalId, decision: Decision, by: str) -> Approval: ...
+    async def withdraw(self, fence: Fence, approval_id: ApprovalId) -> Approval: ...
+    async def add_rule(self, chat_id: ChatId, rule: Rule, by: str) -> None: ...
+    async def rules(self, chat_id: ChatId) -> Sequence[Rule]: ...
+
+
+class PostState(StrEnum):
+    """How far a post of ours has got."""
+
+    RESERVED = "reserved"
+    SENT = "sent"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A platform message of ours. `slot` names it within its turn (`turn:0`, `turn:1`, `ask:<id>`); `mark` is what a
+    recovery looks for on the platform; `fingerprint` is of the last payload that is surely on screen."""
+
+    id: UUID
+    chat_id: ChatId
+    turn_id: TurnId
+    slot: str
+    mark: str
+    state: PostState
+    external_id: str | None
+    fingerprint: str | None
+    reserved_at: datetime
+    tried: bool
+
+
+class Posts(Protocol):
+    """Posts, reserved before they are sent.
+
+    * `reserve` is idempotent by (turn, slot): the same mark comes back until the post is sent or gone.
+    * `trying` is stored before the first send, so a successor knows whether one may have happened.
+    * `sent` and `edited` keep what is on screen.
+    """
+
+    async def of_turn(self, turn_id: TurnId) -> Sequence[Post]: ...
+    async def reserve(self, fence: Fence, turn_id: TurnId, slot: str) -> Post: ...
+    async def trying(self, fence: Fence, post_id: UUID) -> None: ...
+    async def sent(self, fence: Fence, post_id: UUID, external_id: str, fingerprint: str) -> None: ...
+    async def edited(self, fence: Fence, post_id: UUID, fingerprint: str) -> None: ...
+    async def gone(self, fence: Fence, post_id: UUID) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The store, one repository per aggregate."""
+
+    chats: Chats
+    messages: Messages
+    turns: Turns
+    approvals: Approvals
+    posts: Posts
+
+
+# ---------------------------------------------------------------- the bus
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An event on the bus. `seq` is None for what is not stored."""
+
+    cursor: Cursor
+    turn_id: TurnId
+    seq: int | None
+    event: RunEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The bus no longer has what came after the cursor asked for: read the store, then go on from `cursor`."""
+
+    cursor: Cursor
+
+
+class EventBus(Protocol):
+    """Carries run events from a worker to whoever shows them.
+
+    * A subscriber sees every event published after its cursor, in order, and none twice.
+    * A cursor taken yesterday still works: a gap is reported as `Missed`, never skipped.
+    * Publishing with no subscriber is not an error; publishing while Redis is away is not one either, but leaves a gap.
+    * A subscription outlives a restart of Redis; a flush is a gap.
+    """
+
+    async def publish(
+        self, chat_id: ChatId, turn_id: TurnId, events: Sequence[tuple[int | None, RunEvent]]
+    ) -> None: ...
+    async def cursor(self, chat_id: ChatId) -> Cursor: ...
+    def subscribe(self, chat_id: ChatId, after: Cursor | None = None) -> AsyncIterator[Published | Missed]: ...
+
+
+class WakeKind(StrEnum):
+    """Why a chat's run should look at the database."""
+
+    MESSAGE = "message"
+    DECISION = "decision"
+    STOP = "stop"
+    SETTINGS = "settings"
+
+
+class ControlChannel(Protocol):
+    """Tells the run of a chat, wherever it is, that there is news in the database.
+
+    * A wake carries no data: losing one costs time, never work (runs also look by themselves).
+    * A listener gets every wake sent while it listens, within milliseconds.
+    * `wake` while Redis is away does not raise.
+    """
+
+    async def wake(self, chat_id: ChatId, kind: WakeKind) -> None: ...
+    def listen(self, chat_id: ChatId) -> AbstractAsyncContextManager[AsyncIterator[WakeKind]]: ...
+
+
+class WorkQueue(Protocol):
+    """Puts chats to work.
+
+    * A chat put twice before a worker takes it is worked once.
+    * A chat put while its job ends is worked again.
+    * `put` while Redis is away does not raise: the sweeper finds the chat in the database.
+    """
+
+    async def put(self, chat_id: ChatId) -> None: ...
+
+
+class Priority(IntEnum):
+    """Who goes first when edits are scarce."""
+
+    QUESTION = 0
+    FINAL = 1
+    PROGRESS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a platform lets us do: `per_minute` calls under this key, `burst` of them at once."""
+
+    key: str
+    per_minute: float
+    burst: int
+
+
+class EditBudget(Protocol):
+    """Shares a platform's call limits among all workers.
+
+    * `spend` returns once the call may be made; while calls are scarce, a higher priority never waits for a lower one.
+    * Over any minute no more than the allowance (and its burst) is handed out, whichever workers ask.
+    * After `penalise` nothing is handed out under that key for so many seconds.
+    * While Redis is away, each worker keeps to a cautious share of its own.
+    """
+
+    async def spend(self, allowance: Allowance, priority: Priority) -> None: ...
+    async def try_spend(self, allowance: Allowance, priority: Priority) -> float: ...
+    async def penalise(self, allowance: Allowance, seconds: float) -> None: ...
+
+
+# ---------------------------------------------------------------- surfaces
+
+
+class Call(StrEnum):
+    """A kind of platform call, as the edit budget counts them."""
+
+    SEND = "send"
+    EDIT = "edit"
+    MARK = "mark"
+
+
+class Receipt(StrEnum):
+    """What a person sees on their own message."""
+
+    QUEUED = "queued"
+    WORKING = "working"
+    STEERED = "steered"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One post as a platform wants it: plain JSON values, and files by name."""
+
+    body: dict[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Surface(Protocol):
+    """Where views are shown.
+
+    * `render` and `render_approval` are pure, give at least one payload, and keep within the platform's limits;
+      the parts of a final view hold its whole text, in order.
+    * `send` returns the platform's id of the post. Where the platform can, sending again with the same mark does
+      not make a second post.
+    * `find` finds a post by its mark, even when the answer to `send` was lost.
+    * `edit` of a deleted post raises `PostGone`; any call to a closed place raises `PlaceGone`.
+    * A full platform raises `RateLimited` with its own waiting time; an answer that never came raises `Ambiguous`.
+    * `receipt` is idempotent and replaces the one before it.
+    """
+
+    platform: Platform
+
+    def render(self, view: View) -> Sequence[Payload]: ...
+    def render_approval(self, approval: Approval) -> Sequence[Payload]: ...
+    def allowance(self, place: Place, call: Call) -> Allowance: ...
+    async def send(self, place: Place, payload: Payload, mark: str) -> str: ...
+    async def find(self, place: Place, mark: str, since: datetime) -> str | None: ...
+    async def edit(self, place: Place, external_id: str, payload: Payload) -> None: ...
+    async def delete(self, place: Place, external_id: str) -> None: ...
+    async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None: ...
+
+
+# ---------------------------------------------------------------- sandboxes
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxInfo:
+    """A sandbox as its server lists it."""
+
+    id: str
+    is_running: bool
+    metadata: Mapping[str, str]
+
+
+class Sandbox(Protocol):
+    """The isolated machine of a chat, connected.
+
+    * `run` returns what a command printed, whatever its exit code; one past its time raises `Unavailable`.
+    * `start` runs a command in the background with an open stdin and no deadline, and lets go of it: it lives on
+      when we die. Returns the pid that `send_stdin` takes.
+    * `follow` yields what a command prints until it ends or its time is over, in pieces, decoded; giving it up kills
+      the command.
+    * `send_stdin` and the file calls may be repeated.
+    * A sandbox that is gone raises `SandboxLost`, one that is not running `SandboxPaused`, a process that is not
+      there `ProcessGone`, anything else that may pass `Unavailable`.
+    * No path leads out of it, whatever links were made inside.
+    """
+
+    id: str
+
+    async def run(self, command: str, *, time_s: float = 60, envs: Mapping[str, str] | None = None) -> Ran: ...
+    async def start(self, command: str, *, envs: Mapping[str, str] | None = None) -> int: ...
+    def follow(self, command: str, *, time_s: float) -> AsyncIterator[str]: ...
+    async def send_stdin(self, pid: int, data: str) -> None: ...
+    async def read_file(self, path: str) -> bytes: ...
+    async def write_file(self, path: str, data: bytes) -> None: ...
+    async def list_files(self, path: str, depth: int = 1) -> Sequence[tuple[str, bool, int]]: ...
+    async def keep_alive(self, seconds: float) -> None: ...
+
+
+class SandboxProvider(Protocol):
+    """Makes, finds and pauses sandboxes.
+
+    * `connect` resumes a paused sandbox; one that is gone raises `SandboxLost`.
+    * `create` with the same `idempotency` key twice makes one sandbox.
+    * `pause` of a paused one and `kill` of one that is gone are not errors.
+    """
+
+    async def create(self, metadata: Mapping[str, str], *, idempotency: str, time_s: float) -> Sandbox: ...
+    async def connect(self, sandbox_id: str, *, time_s: float) -> Sandbox: ...
+    async def pause(self, sandbox_id: str) -> None: ...
+    async def kill(self, sandbox_id: str) -> None: ...
+    async def list(self) -> Sequence[SandboxInfo]: ...
