@@ -194,7 +194,8 @@ class PostState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Post:
     """A platform message of ours. `slot` names it within its turn (`turn:0`, `turn:1`, `ask:<id>`); `mark` is what a
-    recovery looks for on the platform; `fingerprint` is of the last payload that is surely on screen."""
+    recovery looks for on the platform; `fingerprint` is of the last payload that is surely on screen.
+    """
 
     id: UUID
     chat_id: ChatId
