@@ -1,0 +1,151 @@
+"""One attached agent: `ClaudeSDKClient` on a `JournalTransport`, and what a run says to it.
+
+`open_session` attaches to a process that lives, or was just started, and detaches on exit. Messages are written with
+our own uuid, so that writing one twice is harmless (the CLI ignores a uuid it has seen). Next: `worker/run_chat.py`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from claude_agent_sdk import ClaudeSDKClient, CLIConnectionError
+
+from core.domain.chat import Mode
+from core.errors import AgentError
+from core.ports import Sandbox
+from worker.agent.options import cli_mode
+from worker.agent.transport import JournalItem, JournalTransport
+
+if TYPE_CHECKING:
+    from claude_agent_sdk import ClaudeAgentOptions
+    from claude_agent_sdk.types import PermissionResult, ToolPermissionContext
+
+CONTROL_S: Final = 10.0
+INITIALIZE_S: Final = 60.0
+
+CanUseTool = Callable[[str, dict[str, Any], "ToolPermissionContext"], Awaitable["PermissionResult"]]
+
+
+class Session:
+    """What a run can say to its agent. Every call is bounded and raises `AgentError` when nothing answers."""
+
+    def __init__(self, client: ClaudeSDKClient, transport: JournalTransport) -> None:
+        self._client = client
+        self._transport = transport
+
+    async def say(self, uuid: str, text: str) -> None:
+        """Hand the agent a message. `client_composed`: as it stands, with no `@file` or `/command` in it followed."""
+        line = {
+            "type": "user",
+            "message": {"role": "user", "content": text},
+            "parent_tool_use_id": None,
+            "session_id": "default",
+            "uuid": uuid,
+            "client_composed": True,
+        }
+        try:
+            await self._transport.write(json.dumps(line) + "\n")
+        except CLIConnectionError as error:
+            raise AgentError(f"The agent could not be told: {error}") from error
+
+    async def interrupt(self) -> None:
+        """Stop what the agent is doing; its turn then ends by itself."""
+        await self._asked(self._client.interrupt())
+
+    async def set_mode(self, mode: Mode) -> None:
+        """Change the CLI's own permission mode."""
+        await self._asked(self._client.set_permission_mode("plan" if cli_mode(mode) == "plan" else "default"))
+
+    async def set_model(self, model: str | None) -> None:
+        """Change the model from the next request on."""
+        await self._asked(self._client.set_model(model))
+
+    async def forget(self, uuid: str) -> None:
+        """Drop a message the CLI has queued but not begun."""
+        query = self._client._query  # noqa: SLF001 - the SDK has no public call for it
+        if query is not None:
+            request = {"subtype": "cancel_async_message", "message_uuid": uuid}
+            await self._asked(query._send_control_request(request))  # noqa: SLF001 - as above
+
+    async def _asked(self, call: Awaitable[Any]) -> None:
+        try:
+            async with asyncio.timeout(CONTROL_S):
+                await call
+        except TimeoutError as error:
+            raise AgentError("The agent does not answer.") from error
+        except Exception as error:
+            # The SDK raises bare `Exception` for an error answer.
+            raise AgentError(f"The agent refused: {error}") from error
+
+
+@asynccontextmanager
+async def open_session(
+    sandbox: Sandbox,
+    options: "ClaudeAgentOptions",
+    *,
+    pid: int,
+    run_dir: str,
+    offset: int,
+    pending: Iterable[str],
+    is_new: bool,
+    deliver: Callable[[JournalItem], Awaitable[None]],
+    confirm: Callable[[], Awaitable[None]],
+    can_use_tool: CanUseTool,
+) -> AsyncIterator[Session]:
+    """Attach to the agent's process and detach on exit, leaving it and its open questions alive.
+
+    `is_new`: the process was just started and waits for its `initialize`. Raises `AgentError` if it never answers.
+    What goes wrong with the reading later is delivered as a `JournalBroke`.
+    """
+    transport = JournalTransport(
+        sandbox,
+        pid=pid,
+        run_dir=run_dir,
+        offset=offset,
+        pending=pending,
+        deliver=deliver,
+        confirm=confirm,
+        is_new=is_new,
+    )
+    client = ClaudeSDKClient(replace(options, can_use_tool=can_use_tool), transport=transport)
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(transport.pump(), name="journal")
+        try:
+            await _connected(client)
+            drain = tasks.create_task(_drain(client), name="sdk messages")
+            yield Session(client, transport)
+            drain.cancel()
+        finally:
+            reading.cancel()
+            await transport.close()
+            await _disconnected(client)
+
+
+async def _connected(client: ClaudeSDKClient) -> None:
+    try:
+        async with asyncio.timeout(INITIALIZE_S):
+            await client.connect()
+    except TimeoutError as error:
+        raise AgentError("The agent's program did not start in time.") from error
+    except Exception as error:
+        raise AgentError(f"The agent's program could not be started: {error}") from error
+
+
+async def _drain(client: ClaudeSDKClient) -> None:
+    """Read the SDK's messages for ever: there are none but its errors, and a full queue would stop everything."""
+    try:
+        async for _message in client.receive_messages():
+            pass
+    except Exception:  # noqa: BLE001,S110 - the end of the program is told by the journal
+        pass
+
+
+async def _disconnected(client: ClaudeSDKClient) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await client.disconnect()
+    except Exception:  # noqa: BLE001,S110 - detaching must not hide why
+        pass
