@@ -32,7 +32,11 @@ class FileIn:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as stored. `key` is the platform's identity of it; `turn_id` is set once it was delivered."""
+    """A message as stored.
+
+    `key` is the platform's identity of it; `turn_id` is set once it was delivered; `receipt` is what its author was
+    last shown on it.
+    """
 
     id: MessageId
     chat_id: ChatId
@@ -44,6 +48,7 @@ class Message:
     files: tuple[FileIn, ...]
     turn_id: UUID | None
     created_at: datetime
+    receipt: str | None = None
 
 
 def clean(text: str, *, has_files: bool = False) -> str:

@@ -68,6 +68,8 @@ async def start(sandbox: Sandbox, argv: Sequence[str], envs: Mapping[str, str], 
     run_dir = f"{RUNS}/{number}"
     run = shlex.quote(run_dir)
     command = (
+        # A run that died before it was noted down may have left a program in this folder.
+        f"[ -e {run}/cli.pid ] && kill -KILL $(cat {run}/cli.pid) 2>/dev/null; "
         f"umask 077; rm -rf {run}; mkdir -p {run} {WORKSPACE} {CONFIG_DIR} && : >{run}/out.jsonl && cd {WORKSPACE} "
         f"&& echo $$ >{run}/sh.pid && {{ ( echo $BASHPID >{run}/cli.pid; exec {shlex.join(argv)} ) "
         f">>{run}/out.jsonl 2>>{run}/err.log; echo $? >{run}/exit.tmp; mv {run}/exit.tmp {run}/exit; }}"

@@ -1,0 +1,264 @@
+"""The presenter: keeps what is on the surface equal to the view, within the edit budget.
+
+`show` says what should be on screen; `run` brings it there: questions first, then ends, then progress. A post is
+reserved in the database before it is sent and looked for by its mark when a send may have happened unseen, so a
+successor edits what is there instead of posting again. Payloads that are on screen already are not sent. Every effect
+outside is preceded by `hold.confirm`. Next: `core/surfaces/<platform>`.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final, TypeVar
+
+import structlog
+
+from core.domain.approval import Approval
+from core.domain.chat import Place
+from core.domain.states import ApprovalState
+from core.domain.turn import TurnId
+from core.domain.view import View
+from core.errors import Ambiguous, Fenced, PlaceGone, PostGone, RateLimited, ThreadworkError
+from core.ports import Call, EditBudget, Fence, Payload, Post, PostState, Priority, Stores, Surface
+from worker.hold import Hold
+from worker.receipts import Receipts
+
+log = structlog.get_logger(__name__)
+
+CALL_S: Final = 30.0
+_LOOK_BACK: Final = timedelta(minutes=5)
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What should be on screen of one turn, and what is."""
+
+    view: View
+    asks: dict[str, Approval] = field(default_factory=dict)
+    posts: dict[str, Post] | None = None
+    is_dirty: bool = True
+
+    @property
+    def dirty_asks(self) -> list[Approval]:
+        shown = self.posts or {}
+        return [ask for ask in self.asks.values() if f"ask:{ask.id}" in shown or ask.state is ApprovalState.PENDING]
+
+
+class Presenter:
+    """Shows the turns of one chat, one run long."""
+
+    def __init__(self, surface: Surface, stores: Stores, budget: EditBudget, hold: Hold, place: Place) -> None:
+        self._surface = surface
+        self._stores = stores
+        self._budget = budget
+        self._hold = hold
+        self._place = place
+        self._wanted: dict[TurnId, _Wanted] = {}
+        self._news = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self.receipts = Receipts(surface, stores.messages, budget, hold, place)
+
+    def show(self, turn_id: TurnId, view: View, asks: Mapping[str, Approval]) -> None:
+        """Say what should be on screen of a turn from now on. Returns at once."""
+        wanted = self._wanted.get(turn_id)
+        if wanted is None:
+            wanted = self._wanted[turn_id] = _Wanted(view)
+        wanted.view, wanted.asks, wanted.is_dirty = view, dict(asks), True
+        self._tell()
+
+    def mark_messages(self) -> None:
+        """Say that states of messages changed, so their receipts are looked at. Returns at once."""
+        self.receipts.is_dirty = True
+        self._tell()
+
+    @property
+    def fence(self) -> Fence:
+        """The right to write that this run has."""
+        return self._hold.fence
+
+    def _tell(self) -> None:
+        self._settled.clear()
+        self._news.set()
+
+    async def settled(self, within_s: float) -> bool:
+        """Wait until all that was asked for is on screen; whether it came to that within so many seconds."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._settled.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def run(self) -> None:
+        """Present for ever. Raises `Fenced` when the chat is another's; everything else is tried again."""
+        failures = 0
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                wait_s = await self._bring()
+                failures = 0
+            except Fenced:
+                raise
+            except ThreadworkError as error:
+                failures += 1
+                wait_s = min(0.1 * 2**failures, 15.0)
+                if isinstance(error, RateLimited):
+                    wait_s = max(wait_s, error.retry_after_s)
+                log.warning("not_presented", code=error.code, why=str(error)[:300], again_in_s=wait_s)
+            if wait_s > 0:
+                await self._wait(wait_s, urgent_only=failures > 0)
+                self._news.set()
+
+    async def _wait(self, seconds: float, *, urgent_only: bool) -> None:
+        """Wait, but not past news, unless we are waiting because of a failure."""
+        try:
+            async with asyncio.timeout(seconds):
+                if urgent_only:
+                    await asyncio.sleep(seconds)
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    async def _bring(self) -> float:
+        """Bring to the surface what may be brought now; the seconds until more may, 0 when all is there."""
+        wait_s = 0.0
+        for turn_id in list(self._wanted):
+            wanted = self._wanted[turn_id]
+            if not wanted.is_dirty:
+                continue
+            if wanted.posts is None:
+                wanted.posts = {post.slot: post for post in await self._stores.posts.of_turn(turn_id)}
+            wanted.is_dirty = False
+            try:
+                wait_s = max(wait_s, await self._bring_turn(turn_id, wanted))
+            except BaseException:
+                wanted.is_dirty = True
+                raise
+        if self.receipts.is_dirty:
+            await self.receipts.bring()
+        if wait_s == 0.0 and not self._news.is_set():
+            self._settled.set()
+        return wait_s
+
+    async def _bring_turn(self, turn_id: TurnId, wanted: _Wanted) -> float:
+        view = wanted.view
+        try:
+            for ask in wanted.dirty_asks:
+                await self._reconcile(
+                    turn_id, wanted, f"ask:{ask.id}", self._surface.render_approval(ask), Priority.QUESTION
+                )
+            if not view.is_over:
+                return await self._bring_progress(turn_id, wanted)
+            await self._reconcile(turn_id, wanted, "turn", self._surface.render(view), Priority.FINAL)
+        except PlaceGone as error:
+            # Nothing can be shown there any more; the turn's state stays true in the database.
+            log.warning("place_gone", why=str(error), turn=str(turn_id))
+        if view.is_over and wanted.view is view:
+            await self._stores.turns.shown(self._hold.fence, turn_id)
+            self._wanted.pop(turn_id, None)
+        return 0.0
+
+    async def _bring_progress(self, turn_id: TurnId, wanted: _Wanted) -> float:
+        payloads = self._surface.render(wanted.view)
+        if all(self._is_on_screen(wanted, f"turn:{number}", payload) for number, payload in enumerate(payloads)):
+            return 0.0
+        call = Call.EDIT if self._external(wanted, "turn:0") else Call.SEND
+        wait_s = await self._budget.try_spend(self._surface.allowance(self._place, call), Priority.PROGRESS)
+        if wait_s > 0:
+            wanted.is_dirty = True
+            return wait_s
+        # Once the budget let us, show the newest there is.
+        await self._put(turn_id, wanted, "turn:0", self._surface.render(wanted.view)[0])
+        return 0.0
+
+    async def _reconcile(
+        self, turn_id: TurnId, wanted: _Wanted, role: str, payloads: Sequence[Payload], priority: Priority
+    ) -> None:
+        """Make the posts of one role equal to `payloads`, in order."""
+        for number, payload in enumerate(payloads):
+            slot = f"{role}:{number}" if role == "turn" or number else role
+            if self._is_on_screen(wanted, slot, payload):
+                continue
+            call = Call.EDIT if self._external(wanted, slot) else Call.SEND
+            await self._budget.spend(self._surface.allowance(self._place, call), priority)
+            await self._put(turn_id, wanted, slot, payload)
+
+    @staticmethod
+    def _external(wanted: _Wanted, slot: str) -> str | None:
+        post = (wanted.posts or {}).get(slot)
+        return post.external_id if post else None
+
+    @staticmethod
+    def _is_on_screen(wanted: _Wanted, slot: str, payload: Payload) -> bool:
+        post = (wanted.posts or {}).get(slot)
+        return post is not None and post.external_id is not None and post.fingerprint == fingerprint(payload)
+
+    async def _put(self, turn_id: TurnId, wanted: _Wanted, slot: str, payload: Payload) -> None:
+        """Send or edit one post, so that its slot shows `payload`."""
+        assert wanted.posts is not None  # noqa: S101 - _bring has loaded them
+        posts, print_ = self._stores.posts, fingerprint(payload)
+        post = wanted.posts.get(slot)
+        if post is None or post.state is PostState.GONE:
+            post = await posts.reserve(self._hold.fence, turn_id, slot)
+            wanted.posts[slot] = post
+        if post.external_id is None:
+            external_id = await self._send_once(post, payload)
+            await posts.sent(self._hold.fence, post.id, external_id, print_)
+        else:
+            try:
+                await self._call(self._surface.edit(self._place, post.external_id, payload), Call.EDIT)
+            except PostGone:
+                await posts.gone(self._hold.fence, post.id)
+                wanted.posts.pop(slot, None)
+                raise
+            external_id = post.external_id
+            await posts.edited(self._hold.fence, post.id, print_)
+        wanted.posts[slot] = replace(
+            post, state=PostState.SENT, external_id=external_id, fingerprint=print_, tried=True
+        )
+
+    async def _send_once(self, post: Post, payload: Payload) -> str:
+        """Send a post that may have been sent already: find it by its mark first, if anybody tried."""
+        if post.tried:
+            found = await self._find(post)
+            if found is not None:
+                await self._call(self._surface.edit(self._place, found, payload), Call.EDIT)
+                return found
+        else:
+            await self._stores.posts.trying(self._hold.fence, post.id)
+        try:
+            return await self._call(self._surface.send(self._place, payload, post.mark), Call.SEND)
+        except Ambiguous:
+            found = await self._find(post)
+            if found is None:
+                raise
+            return found
+
+    async def _find(self, post: Post) -> str | None:
+        async with asyncio.timeout(CALL_S):
+            return await self._surface.find(self._place, post.mark, post.reserved_at - _LOOK_BACK)
+
+    async def _call(self, call: Awaitable[Answer], kind: Call) -> Answer:
+        """Make one platform call while the chat is ours; bounded, and its rate limit is everybody's."""
+        await self._hold.confirm()
+        try:
+            async with asyncio.timeout(CALL_S):
+                return await call
+        except TimeoutError as error:
+            raise Ambiguous("The platform did not answer in time.") from error
+        except RateLimited as error:
+            await self._budget.penalise(self._surface.allowance(self._place, kind), error.retry_after_s)
+            raise
+
+
+def fingerprint(payload: Payload) -> str:
+    """What tells two payloads apart: a digest of their body and the names and sizes of their files."""
+    files = sorted((name, len(data)) for name, data in payload.files.items())
+    text = json.dumps([payload.body, files], sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

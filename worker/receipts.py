@@ -1,0 +1,76 @@
+"""What people see on their own messages: queued, working, steered, answered, failed, stopped.
+
+The wanted receipt follows from a message's state; the one on screen is kept in the database, so a receipt is changed
+once, and a successor goes on where a dead run stopped. The bot puts the first one; everything after is ours.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from core.domain.chat import Place
+from core.domain.message import Message, MessageId
+from core.domain.states import MessageState
+from core.errors import PlaceGone, PostGone
+from core.ports import Call, EditBudget, Messages, Priority, Receipt, Surface
+from worker.hold import Hold
+
+log = structlog.get_logger(__name__)
+_CALL_S: Final = 15.0
+
+_WANTED: Final = {
+    MessageState.QUEUED: Receipt.QUEUED,
+    MessageState.DELIVERED: Receipt.WORKING,
+    MessageState.ANSWERED: Receipt.ANSWERED,
+    MessageState.FAILED: Receipt.FAILED,
+    MessageState.STOPPED: Receipt.STOPPED,
+    MessageState.DROPPED: Receipt.DROPPED,
+}
+
+
+class Receipts:
+    """Brings the receipts of one chat's messages up to date."""
+
+    def __init__(self, surface: Surface, messages: Messages, budget: EditBudget, hold: Hold, place: Place) -> None:
+        self._surface = surface
+        self._messages = messages
+        self._budget = budget
+        self._hold = hold
+        self._place = place
+        self.steered: set[MessageId] = set()
+        self.is_dirty = True
+
+    async def bring(self) -> None:
+        """Change every receipt that is not what it should be."""
+        self.is_dirty = False
+        try:
+            for message, shown in await self._stale():
+                await self._change(message, shown)
+        except BaseException:
+            self.is_dirty = True
+            raise
+
+    async def _stale(self) -> list[tuple[Message, Receipt | None]]:
+        found = []
+        for message in await self._messages.unmarked(self._hold.fence.chat_id):
+            shown = Receipt(message.receipt) if message.receipt else None
+            if shown is not self._wanted(message):
+                found.append((message, shown))
+        return found
+
+    def _wanted(self, message: Message) -> Receipt:
+        if message.state is MessageState.DELIVERED and message.id in self.steered:
+            return Receipt.STEERED
+        return _WANTED[message.state]
+
+    async def _change(self, message: Message, shown: Receipt | None) -> None:
+        wanted = self._wanted(message)
+        await self._budget.spend(self._surface.allowance(self._place, Call.MARK), Priority.FINAL)
+        await self._hold.confirm()
+        try:
+            async with asyncio.timeout(_CALL_S):
+                await self._surface.receipt(self._place, message.external_id, wanted, shown)
+        except (PostGone, PlaceGone) as error:
+            log.info("receipt_without_message", why=str(error))
+        await self._messages.marked(self._hold.fence, message.id, wanted.value)

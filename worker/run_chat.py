@@ -1,0 +1,376 @@
+"""Working on a chat: lease it, seat its agent, and go on until nothing is left to do.
+
+A run never holds anything that its death would lose: the turn is in the database, the agent and its journal in the
+sandbox, the posts on the surface. So it begins by looking what is there: ends that were not shown, a turn under way,
+messages in the queue. Next: `talk.py`, the loop with the agent; `present.py`, what people see.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from core.domain import events as e
+from core.domain.chat import AgentSeat, Chat, ChatId, Platform
+from core.domain.message import Message
+from core.domain.states import Actor, ApprovalState, SandboxState, TurnState, step
+from core.domain.turn import Turn
+from core.errors import AgentError, Fenced, SandboxError, SandboxLost, SandboxPaused, ThreadworkError, Unavailable
+from core.ports import ControlChannel, EditBudget, EventBus, Fence, Sandbox, SandboxProvider, Stores, Surface, WakeKind
+from worker.agent import process
+from worker.agent.questions import Asking
+from worker.agent.session import open_session
+from worker.hold import Hold
+from worker.limits import Limits
+from worker.mailbox import Mailbox
+from worker.present import Presenter
+from worker.ruling import Rulings
+from worker.sandbox.seating import Seated, Seating, lost
+from worker.talk import MailItem, Outcome, Talk, Wake
+from worker.telling import Telling
+from worker.wording import after_restart, for_people
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run works with; `worker/app.py` fills it."""
+
+    stores: Stores
+    bus: EventBus
+    control: ControlChannel
+    budget: EditBudget
+    surfaces: Mapping[Platform, Surface]
+    provider: SandboxProvider
+    seating: Seating
+    limits: Limits
+    worker: str
+
+
+async def run_chat(tools: Tools, chat_id: ChatId) -> None:
+    """Work on a chat until nothing is left to do, it is parked, or another run has it.
+
+    Cancelled, it lets go of everything within a second or two: the agent works on, and the next run takes over.
+    Raises `Unavailable` when the database is away before anything could begin.
+    """
+    taken = await _take(tools, chat_id)
+    if taken is None:
+        return
+    chat, fence = taken
+    hold = Hold(tools.stores.chats, fence, tools.limits.lease_s)
+    bound = structlog.contextvars.bound_contextvars(chat=str(chat_id), key=chat.place.key, epoch=fence.epoch)
+    try:
+        with bound:
+            await _hold_and_work(tools, chat, hold)
+    except BaseExceptionGroup as group:
+        fenced, rest = group.split(Fenced)
+        if rest is not None:
+            raise rest.exceptions[0] from group
+        log.warning("run_fenced", chat=str(chat_id), why=str(fenced))
+    finally:
+        await hold.release()
+
+
+async def _take(tools: Tools, chat_id: ChatId) -> tuple[Chat, Fence] | None:
+    """Take the chat, waiting for a dead run's lease to end. None: a live run has it, and was told to look."""
+    async with asyncio.timeout(tools.limits.lease_s + 5):
+        waited = 0.0
+        while True:
+            taken = await tools.stores.chats.take(chat_id, tools.worker, tools.limits.lease_s)
+            if taken is not None:
+                return taken
+            if waited > tools.limits.lease_s:
+                return None
+            await asyncio.sleep(0.3)
+            waited += 0.3
+
+
+async def _hold_and_work(tools: Tools, chat: Chat, hold: Hold) -> None:
+    surface = tools.surfaces[chat.place.platform]
+    presenter = Presenter(surface, tools.stores, tools.budget, hold, chat.place)
+    run = ChatRun(tools, chat, hold, presenter)
+    async with asyncio.TaskGroup() as tasks:
+        background = [tasks.create_task(hold.keep()), tasks.create_task(presenter.run())]
+        async with tools.control.listen(chat.id) as wakes:
+            background.append(tasks.create_task(run.listen(wakes)))
+            await run.work()
+            await presenter.settled(tools.limits.settle_s)
+        for task in background:
+            task.cancel()
+
+
+class ChatRun:
+    """One run of one chat."""
+
+    def __init__(self, tools: Tools, chat: Chat, hold: Hold, presenter: Presenter) -> None:
+        self._tools = tools
+        self._stores = tools.stores
+        self._chat = chat
+        self._seat = chat.seat
+        self._hold = hold
+        self._presenter = presenter
+        self._mailbox: Mailbox[MailItem] = Mailbox()
+        self._known: set[str] = set()
+
+    async def listen(self, wakes: AsyncIterator[WakeKind]) -> None:
+        """Put wakes into the mailbox, for ever."""
+        async for kind in wakes:
+            self._mailbox.add(Wake(kind))
+
+    async def work(self) -> None:
+        """Do what there is to do."""
+        await self._show_ends()
+        self._presenter.mark_messages()
+        while await self._work_once():
+            self._chat = replace(await self._stores.chats.get(self._chat.id), seat=self._seat)
+
+    async def _show_ends(self) -> None:
+        """Show the ends of turns whose run died before it could."""
+        for turn in await self._stores.turns.unshown(self._chat.id):
+            await self._telling(turn).catch_up()
+
+    def _telling(self, turn: Turn) -> Telling:
+        return Telling(turn, self._stores, self._tools.bus, self._hold, self._presenter)
+
+    # ------------------------------------------------------------ one seat
+
+    async def _work_once(self) -> bool:
+        """Seat the agent and talk until the talk ends. False: nothing is left to do."""
+        turn = await self._stores.turns.unfinished(self._chat.id)
+        queued = await self._stores.messages.queued(self._chat.id)
+        if turn is None and not queued:
+            return False
+        if turn is None:
+            turn = await self._stores.turns.begin(self._hold.fence, [message.id for message in queued])
+        elif turn.state is TurnState.WAITING:
+            if not await self._is_moved(turn, queued):
+                return False
+            await self._stores.turns.unpark(self._hold.fence, turn.id)
+        telling = self._telling(turn)
+        await telling.catch_up()
+        self._presenter.mark_messages()
+        try:
+            return await self._seat_and_talk(telling)
+        except SandboxPaused:
+            # Paused by its own deadline or by somebody else: connecting resumes it.
+            log.info("sandbox_was_paused")
+            return True
+        except SandboxLost as error:
+            return await self._lose_sandbox(telling, error)
+        except (AgentError, SandboxError, ThreadworkError) as error:
+            if isinstance(error, Fenced):
+                raise
+            log.warning("turn_given_up", code=error.code, why=str(error))
+            await self._fail(telling.turn, for_people(error))
+            return True
+
+    async def _is_moved(self, turn: Turn, queued: Sequence[Message]) -> bool:
+        """Whether a waiting turn has something to go on with."""
+        if queued or await self._stores.turns.stop_asked(turn.id) is not None:
+            return True
+        return all(ask.state is not ApprovalState.PENDING for ask in await self._stores.approvals.of_turn(turn.id))
+
+    async def _seat_and_talk(self, telling: Telling) -> bool:
+        sandbox = await self._sandbox(telling)
+        if await self._stores.turns.stop_asked(telling.turn.id) is not None and not await self._is_alive(sandbox):
+            await self._fail(telling.turn, None, TurnState.STOPPED)
+            return True
+        rules = await self._stores.approvals.rules(self._chat.id)
+        chat = replace(self._chat, seat=self._seat)
+        is_asked = await self._waits_without_agent(telling, sandbox)
+        seated = await self._tools.seating.agent(chat, sandbox, self._seat, rules, may_start=not is_asked)
+        if seated is None:
+            await self._park(telling.turn, sandbox)
+            return False
+        was_at_work = self._seat.run_dir is not None and telling.seq > 1
+        self._seat = seated.seat
+        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+        note = await self._restart_note(telling, seated) if seated.is_new and was_at_work else None
+        self._mailbox = Mailbox()
+        async with open_session(
+            sandbox,
+            seated.options,
+            pid=self._seat.pid or 0,
+            run_dir=self._seat.run_dir or "",
+            offset=self._seat.offset,
+            pending=self._seat.pending.values(),
+            is_new=seated.is_new,
+            deliver=self._mailbox.put,
+            confirm=self._hold.confirm,
+            can_use_tool=Asking(self._mailbox.put).can_use_tool,
+        ) as session:
+            talk = Talk(
+                chat,
+                self._seat,
+                session=session,
+                mailbox=self._mailbox,
+                stores=self._stores,
+                hold=self._hold,
+                limits=self._tools.limits,
+                rulings=Rulings(self._stores, self._presenter, rules),
+            )
+            try:
+                outcome = await self._talk_on(talk, telling, note)
+            finally:
+                self._seat = talk.seat
+        return await self._after(outcome, sandbox)
+
+    async def _talk_on(self, talk: Talk, first: Telling, note: str | None) -> Outcome:
+        """Talk through this turn and those after it, as long as the agent is there."""
+        telling, notes = first, note
+        while True:
+            messages = await self._stores.messages.of_turn(telling.turn.id)
+            await talk.begin(telling, messages, notes, self._known)
+            notes, self._known = None, set()
+            outcome = await talk.attend()
+            if outcome is not None:
+                return outcome
+            following = await self._following(talk)
+            if following is None:
+                return Outcome.IDLE
+            telling = following
+
+    async def _following(self, talk: Talk) -> Telling | None:
+        """The next turn of this chat, waiting a while for one."""
+        while True:
+            queued = await self._stores.messages.queued(self._chat.id)
+            if queued or talk.is_unasked:
+                talk.is_unasked = False
+                turn = await self._stores.turns.begin(self._hold.fence, [message.id for message in queued])
+                telling = self._telling(turn)
+                await telling.catch_up()
+                self._presenter.mark_messages()
+                return telling
+            if not await talk.idle(self._tools.limits.linger_s):
+                return None
+
+    async def _after(self, outcome: Outcome, sandbox: Sandbox) -> bool:
+        match outcome:
+            case Outcome.PARKED:
+                turn = await self._stores.turns.unfinished(self._chat.id)
+                if turn is not None:
+                    await self._park(turn, sandbox)
+                return False
+            case Outcome.IDLE:
+                await self._tidy(sandbox)
+                return bool(await self._stores.messages.queued(self._chat.id))
+            case Outcome.AGENT_GONE:
+                return await self._agent_gone(sandbox)
+
+    # ------------------------------------------------------------ the sandbox and the agent's program
+
+    async def _sandbox(self, telling: Telling) -> Sandbox:
+        """The chat's sandbox, running; waits out a server that is away, for a while."""
+        waited, told = 0.0, False
+        while True:
+            try:
+                sandbox, seat = await self._tools.seating.sandbox(
+                    replace(self._chat, seat=self._seat), self._hold.fence.epoch
+                )
+            except Unavailable as error:
+                if waited > self._tools.limits.patience_s:
+                    raise
+                if not told:
+                    told = True
+                    await telling.tell([e.Noticed(f"{error.words}. I keep trying.")], self._seat)
+                await asyncio.sleep(1.0)
+                waited += 1.0
+            else:
+                if seat != self._seat:
+                    self._seat = seat
+                    await self._stores.chats.save_seat(self._hold.fence, seat)
+                return sandbox
+
+    async def _is_alive(self, sandbox: Sandbox) -> bool:
+        if self._seat.run_dir is None:
+            return False
+        return await process.life(sandbox, self._seat.run_dir) is process.Life.ALIVE
+
+    async def _waits_without_agent(self, telling: Telling, sandbox: Sandbox) -> bool:
+        """Whether the turn has an open question and no agent that waits for its answer: then a person comes first."""
+        if not telling.view.asks or self._seat.run_dir is None:
+            return False
+        if await self._is_alive(sandbox) or await self._stores.messages.queued(self._chat.id):
+            return False
+        return any(ask.state is ApprovalState.PENDING for ask in telling.asks.values())
+
+    async def _restart_note(self, telling: Telling, seated: Seated) -> str | None:
+        """What a restarted agent must be told, after counting the restart. None: its memory has nothing of this turn.
+
+        A message that the resumed memory holds is not said again: the CLI would ignore it, and wait for ever.
+        """
+        restarts = await self._stores.turns.restarted(self._hold.fence, telling.turn.id)
+        if restarts > self._tools.limits.restarts:
+            raise AgentError(f"The agent's program ended unexpectedly {restarts} times.")
+        telling.turn = replace(telling.turn, restarts=restarts)
+        session = self._seat.session_id
+        if not seated.is_resumed or session is None:
+            words = "The agent's program was lost with its memory of this thread; I start on your message anew."
+            await telling.tell([e.AgentRestarted(words)], self._seat)
+            return None
+        for message in await self._stores.messages.of_turn(telling.turn.id):
+            if await process.knows_message(seated.sandbox, session, str(message.id)):
+                self._known.add(str(message.id))
+        asked = {ask.tool_use_id for ask in telling.asks.values()}
+        running = telling.view.running_steps
+        told: list[e.RunEvent] = [e.AgentRestarted("The agent's program was interrupted and has been started again.")]
+        told += [e.ToolFailed(tool.id, "interrupted", tool.parent) for tool in running if tool.id not in asked]
+        await telling.tell(told, self._seat)
+        return after_restart(running, list(telling.asks.values())) if self._known else None
+
+    async def _agent_gone(self, sandbox: Sandbox) -> bool:
+        """After the agent's program ended: go on at once, its memory is in the sandbox."""
+        if self._seat.run_dir is not None:
+            log.warning("agent_gone", err=(await process.last_words(sandbox, self._seat.run_dir))[-500:])
+            await process.kill(sandbox, self._seat.run_dir)
+        self._seat = replace(self._seat, pid=None)
+        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+        return True
+
+    async def _lose_sandbox(self, telling: Telling, error: SandboxLost) -> bool:
+        """The sandbox is gone: a turn in flight fails with it, one that had only begun starts in a new one."""
+        log.warning("sandbox_lost", sandbox=self._seat.sandbox_id)
+        self._seat = lost(self._seat)
+        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+        if telling.seq > 1:
+            await self._fail(telling.turn, for_people(error))
+        else:
+            words = "The sandbox of this thread was gone; I start in a new one, without its files and memory."
+            await telling.tell([e.Noticed(words)], self._seat)
+        return True
+
+    async def _fail(self, turn: Turn, words: str | None, state: TurnState = TurnState.FAILED) -> None:
+        """End a turn that has no talk, if it is still open."""
+        current = await self._stores.turns.unfinished(self._chat.id)
+        if current is None:
+            return
+        telling = self._telling(current)
+        await telling.catch_up()
+        end = e.TurnFinished(state, "", telling.view.usage, telling.view.cost_usd, 0.0, words)
+        await telling.ended(end, self._seat, None)
+        log.info("turn_ended_without_agent", turn=str(turn.id), state=state)
+
+    async def _park(self, turn: Turn, sandbox: Sandbox) -> None:
+        """Only a person can move this turn on: pause the sandbox and let go."""
+        await self._presenter.settled(self._tools.limits.settle_s)
+        await self._hold.confirm()
+        await self._tools.provider.pause(sandbox.id)
+        if self._seat.sandbox_state is SandboxState.RUNNING:
+            paused = step(SandboxState.RUNNING, SandboxState.PAUSED, Actor.RUN)
+            self._seat = replace(self._seat, sandbox_state=paused)
+        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+        await self._stores.turns.park(self._hold.fence, turn.id)
+        log.info("parked", turn=str(turn.id))
+
+    async def _tidy(self, sandbox: Sandbox) -> None:
+        """Between turns: store how far the journal was read, and empty it when it has grown."""
+        seat: AgentSeat = self._seat
+        await self._stores.chats.save_seat(self._hold.fence, seat)
+        if seat.run_dir is not None and seat.offset > self._tools.limits.rotate_bytes:
+            try:
+                if await process.rotate(sandbox, seat.run_dir, seat.offset):
+                    log.info("journal_rotated", at=seat.offset)
+            except SandboxError as error:
+                log.warning("journal_not_rotated", why=str(error))
