@@ -105,7 +105,10 @@ class ToolFailed:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One line of the agent's task list. `state`: pending, in_progress or completed."""
+    """One line of the agent's task list. `state`: pending, in_progress, completed, or deleted to take it away.
+
+    In a change that is not whole, an empty `text` or `state` means: as before.
+    """
 
     id: str
     text: str

@@ -201,7 +201,8 @@ def _merged(old: tuple[e.Task, ...], event: e.TasksChanged) -> tuple[e.Task, ...
     tasks = {task.id: task for task in old}
     for task in event.tasks:
         before = tasks.get(task.id)
-        tasks[task.id] = replace(task, text=task.text or (before.text if before else task.id))
+        text = task.text or (before.text if before else task.id)
+        tasks[task.id] = replace(task, text=text, state=task.state or (before.state if before else "pending"))
     return tuple(task for task in tasks.values() if task.state != "deleted")
 
 
