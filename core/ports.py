@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from pathlib import Path
 from typing import Any, NewType, Protocol
 from uuid import UUID
 
@@ -393,6 +394,33 @@ class Surface(Protocol):
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ConsolePost:
+    """A post of a console thread as it stands."""
+
+    id: str
+    mark: str
+    body: dict[str, Any]
+    edits: int
+
+
+class ConsoleThreads(Protocol):
+    """The console's side of what other platforms keep for us: threads, with posts and receipts.
+
+    * `put` with the same mark twice makes one post and returns its id.
+    * `replace` says whether the post was there.
+    * `posts` are in the order they were first put.
+    """
+
+    async def put(self, key: str, mark: str, body: dict[str, Any]) -> str: ...
+    async def replace(self, post_id: str, body: dict[str, Any]) -> bool: ...
+    async def remove(self, post_id: str) -> bool: ...
+    async def by_mark(self, key: str, mark: str) -> str | None: ...
+    async def posts(self, key: str) -> Sequence[ConsolePost]: ...
+    async def put_receipt(self, key: str, message: str, receipt: str) -> None: ...
+    async def receipts(self, key: str) -> Mapping[str, str]: ...
+
+
 # ---------------------------------------------------------------- sandboxes
 
 
@@ -436,6 +464,7 @@ class Sandbox(Protocol):
     async def send_stdin(self, pid: int, data: str) -> None: ...
     async def read_file(self, path: str) -> bytes: ...
     async def write_file(self, path: str, data: bytes) -> None: ...
+    async def upload(self, path: str, source: Path) -> None: ...
     async def list_files(self, path: str, depth: int = 1) -> Sequence[tuple[str, bool, int]]: ...
     async def keep_alive(self, seconds: float) -> None: ...
 

@@ -284,3 +284,26 @@ secrets: Final = Table(
     Column("changed_at", Moment, nullable=False, server_default=func.now()),
     UniqueConstraint("tenant_id", "name", postgresql_nulls_not_distinct=True),
 )
+
+# The console's threads: what other platforms keep for us, this one keeps here. `mark` makes a repeated send harmless.
+console_posts: Final = Table(
+    "console_posts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("chat_key", Text, nullable=False, index=True),
+    Column("mark", Text, nullable=False, unique=True),
+    Column("body", JSONB, nullable=False),
+    Column("position", BigInteger, Identity(), nullable=False),
+    Column("edits", Integer, nullable=False, server_default=text("0")),
+    Column("is_deleted", Boolean, nullable=False, server_default=text("false")),
+    Column("posted_at", Moment, nullable=False, server_default=func.now()),
+)
+
+console_receipts: Final = Table(
+    "console_receipts",
+    metadata,
+    Column("chat_key", Text, primary_key=True),
+    Column("message", Text, primary_key=True),
+    Column("receipt", Text, nullable=False),
+    Column("changes", Integer, nullable=False, server_default=text("1")),
+)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import Misconfigured, ProcessGone, SandboxError, SandboxLost, SandboxPaused, Unavailable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 CALL_S: Final = 15.0
 FILE_S: Final = 120.0
+UPLOAD_S: Final = 900.0
 # Pieces of output waiting for their reader; past that the SDK, the server and the process feel it.
 FOLLOW_PIECES: Final = 64
 
@@ -188,6 +190,12 @@ class E2BSandbox:
         with _translated("the sandbox"):
             async with asyncio.timeout(FILE_S):
                 await self._sdk.files.write(path, data, request_timeout=FILE_S)
+
+    async def upload(self, path: str, source: Path) -> None:
+        """Copy a local file into the sandbox, piece by piece."""
+        with _translated("the sandbox"), source.open("rb") as data:
+            async with asyncio.timeout(UPLOAD_S):
+                await self._sdk.files.write(path, data, request_timeout=UPLOAD_S)
 
     async def list_files(self, path: str, depth: int = 1) -> Sequence[tuple[str, bool, int]]:
         """(path, is a folder, size in bytes) of what is in a folder. Raises `FileNotFoundError` when there is none."""
