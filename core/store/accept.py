@@ -1,24 +1,25 @@
-"""Taking a message in: tenant, person, chat and message found or made in one transaction, and quickly.
+"""Taking a message in: tenant, person, chat and message found or made, quickly and in one transaction.
 
-One look finds what is there already; in a chat that is known, one more statement stores the message. Otherwise the
-missing rows are made one by one, each with ON CONFLICT, so that two bots taking in the first two messages of
-a thread make one chat. Rows are locked in one order (tenant, person, chat, message), so nobody waits in a circle.
+One look finds what is there already. In a chat that is known, one statement stores the message. Otherwise the missing
+rows are made one by one, each with ON CONFLICT, so that two bots taking in the first two messages of a thread make
+one chat. Rows are locked in one order (tenant, person, chat, message), so nobody waits in a circle.
 Next: `messages.py`, which is the port.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, Select, and_, func, literal, select, update
+from sqlalchemy import Column, ColumnElement, and_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.domain.chat import Author, ChatSettings, Place
+from core.domain.chat import Author, Chat, ChatSettings, Place
 from core.domain.message import FileIn
 from core.domain.states import MessageState
 from core.ports import Accepted
+from core.store.columns import storable
 from core.store.rows import chat_of, message_of, settings_body
 from core.store.tables import chats, messages, people, tenants
 
@@ -43,25 +44,42 @@ class Incoming:
         return self.place.message_key(self.external_id)
 
 
-async def take_in(connection: AsyncConnection, incoming: Incoming) -> Accepted | None:
-    """Store `incoming` in the open transaction; None when somebody else stored it meanwhile: undo, and look again."""
-    known = (await connection.execute(_what_is_known(incoming))).one()
-    if known.message_id is not None:
-        return await already(connection, incoming)
-    tenant_id = known.tenant_id or await _tenant(connection, incoming.place)
-    person_id = known.person_id
-    if person_id is None or (known.person_name, known.person_role) != (incoming.author.name, incoming.author.role):
-        person_id = await _person(connection, tenant_id, incoming.author)
-    chat_id, is_new_chat = known.chat_id, False
-    if chat_id is None:
-        chat_id, is_new_chat = await _chat(connection, tenant_id, person_id, incoming)
-    # The chat's row is locked before the message gets its position: positions are in the order of the commits.
-    touched = update(chats).where(chats.c.id == chat_id).values(active_at=func.now()).returning(chats)
-    chat = (await connection.execute(touched)).one()
-    message = await _message(connection, chat_id, person_id, incoming)
-    if message is None:
-        return None
-    return Accepted(chat_of(chat), message_of(message), is_new=True, is_new_chat=is_new_chat)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was there before. `person_id` is None also for a person whose name or role has changed since."""
+
+    tenant_id: UUID | None
+    person_id: UUID | None
+    chat: Chat | None
+    has_message: bool
+
+
+async def look(connection: AsyncConnection, incoming: Incoming) -> Known:
+    """What is there already of what `incoming` needs."""
+    place, author = incoming.place, incoming.author
+    one = select(literal(1).label("one")).subquery()
+    found = (
+        one.outerjoin(tenants, and_(tenants.c.platform == place.platform, tenants.c.external_id == place.tenant))
+        .outerjoin(people, and_(people.c.tenant_id == tenants.c.id, people.c.platform_id == author.platform_id))
+        .outerjoin(chats, chats.c.key == place.key)
+        .outerjoin(messages, messages.c.key == incoming.key)
+    )
+    query = select(
+        chats,
+        tenants.c.id.label("known_tenant_id"),
+        people.c.id.label("person_id"),
+        people.c.name.label("person_name"),
+        people.c.role.label("person_role"),
+        messages.c.id.label("message_id"),
+    ).select_from(found)
+    row = (await connection.execute(query)).one()
+    is_fresh = (row.person_name, row.person_role) == (storable(author.name), author.role.value)
+    return Known(
+        tenant_id=row.known_tenant_id,
+        person_id=row.person_id if is_fresh else None,
+        chat=None if row.id is None else chat_of(row),
+        has_message=row.message_id is not None,
+    )
 
 
 async def already(connection: AsyncConnection, incoming: Incoming) -> Accepted:
@@ -71,25 +89,47 @@ async def already(connection: AsyncConnection, incoming: Incoming) -> Accepted:
     return Accepted(chat_of(chat), message_of(message), is_new=False, is_new_chat=False)
 
 
-def _what_is_known(incoming: Incoming) -> Select[Any]:
-    place = incoming.place
-    one = select(literal(1).label("one")).subquery()
-    found = (
-        one.outerjoin(tenants, and_(tenants.c.platform == place.platform, tenants.c.external_id == place.tenant))
-        .outerjoin(
-            people, and_(people.c.tenant_id == tenants.c.id, people.c.platform_id == incoming.author.platform_id)
-        )
-        .outerjoin(chats, chats.c.key == place.key)
-        .outerjoin(messages, messages.c.key == incoming.key)
+async def store(connection: AsyncConnection, incoming: Incoming, chat: Chat, person_id: UUID) -> Accepted | None:
+    """Put the message into its chat, in one statement; None when its key is taken."""
+    # The chat's row is locked before the message gets its position: positions are in the order of the commits.
+    touched = update(chats).where(chats.c.id == chat.id).values(active_at=func.now()).returning(chats.c.id)
+    values: dict[str, ColumnElement[Any]] = {
+        "chat_id": touched.cte("touched").c.id,
+        "id": _given(messages.c.id, uuid4()),
+        "author_id": _given(messages.c.author_id, person_id),
+        "key": _given(messages.c.key, incoming.key),
+        "external_id": _given(messages.c.external_id, incoming.external_id),
+        "author_name": _given(messages.c.author_name, incoming.author.name),
+        "text": _given(messages.c.text, incoming.text),
+        "files": _given(messages.c.files, [asdict(file) for file in incoming.files]),
+        "state": _given(messages.c.state, MessageState.QUEUED.value),
+    }
+    made = (
+        insert(messages)
+        .from_select(list(values), select(*values.values()))
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(messages)
     )
-    return select(
-        tenants.c.id.label("tenant_id"),
-        people.c.id.label("person_id"),
-        people.c.name.label("person_name"),
-        people.c.role.label("person_role"),
-        chats.c.id.label("chat_id"),
-        messages.c.id.label("message_id"),
-    ).select_from(found)
+    row = (await connection.execute(made)).one_or_none()
+    if row is None:
+        return None
+    message = message_of(row)
+    return Accepted(replace(chat, active_at=message.created_at), message, is_new=True, is_new_chat=False)
+
+
+async def make(connection: AsyncConnection, incoming: Incoming, known: Known) -> Accepted | None:
+    """Make what is missing, in the open transaction, and store the message; None when its key is taken: undo all."""
+    tenant_id = known.tenant_id or await _tenant(connection, incoming.place)
+    person_id = known.person_id or await _person(connection, tenant_id, incoming.author)
+    if known.chat is not None:
+        return await store(connection, incoming, known.chat, person_id)
+    chat, is_new_chat = await _chat(connection, tenant_id, person_id, incoming)
+    accepted = await store(connection, incoming, chat, person_id)
+    return None if accepted is None else replace(accepted, is_new_chat=is_new_chat)
+
+
+def _given(column: Column[Any], value: Any) -> ColumnElement[Any]:
+    return literal(value, column.type)
 
 
 async def _tenant(connection: AsyncConnection, place: Place) -> UUID:
@@ -112,7 +152,7 @@ async def _person(connection: AsyncConnection, tenant_id: UUID, author: Author) 
     return found
 
 
-async def _chat(connection: AsyncConnection, tenant_id: UUID, person_id: UUID, incoming: Incoming) -> tuple[UUID, bool]:
+async def _chat(connection: AsyncConnection, tenant_id: UUID, person_id: UUID, incoming: Incoming) -> tuple[Chat, bool]:
     place = incoming.place
     made = (
         insert(chats)
@@ -129,35 +169,13 @@ async def _chat(connection: AsyncConnection, tenant_id: UUID, person_id: UUID, i
             starter_id=person_id,
         )
         .on_conflict_do_nothing(index_elements=["key"])
-        .returning(chats.c.id)
+        .returning(chats)
     )
-    chat_id: UUID | None = (await connection.execute(made)).scalar_one_or_none()
-    if chat_id is not None:
-        return chat_id, True
+    row = (await connection.execute(made)).one_or_none()
+    if row is not None:
+        return chat_of(row), True
     # The insert waited for the other's commit, so a new statement sees its row.
-    found: UUID = (await connection.execute(select(chats.c.id).where(chats.c.key == place.key))).scalar_one()
-    return found, False
-
-
-async def _message(connection: AsyncConnection, chat_id: UUID, person_id: UUID, incoming: Incoming) -> Row[Any] | None:
-    made = (
-        insert(messages)
-        .values(
-            id=uuid4(),
-            chat_id=chat_id,
-            author_id=person_id,
-            key=incoming.key,
-            external_id=incoming.external_id,
-            author_name=incoming.author.name,
-            text=incoming.text,
-            files=[asdict(file) for file in incoming.files],
-            state=MessageState.QUEUED.value,
-        )
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(messages)
-    )
-    row: Row[Any] | None = (await connection.execute(made)).one_or_none()
-    return row
+    return chat_of((await connection.execute(select(chats).where(chats.c.key == place.key))).one()), False
 
 
 def _title_from(text: str) -> str:

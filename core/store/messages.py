@@ -14,7 +14,7 @@ from core.domain.states import Actor, MessageState, sources
 from core.domain.turn import TurnId
 from core.errors import IllegalStep, NotFound
 from core.ports import Accepted, Fence
-from core.store.accept import Incoming, already, take_in
+from core.store.accept import Incoming, already, look, make, store
 from core.store.engine import single, transaction
 from core.store.fence import hold
 from core.store.rows import message_of
@@ -43,8 +43,15 @@ class PostgresMessages:
         `settings` and `title` are for a new chat; without a title it is the text's first line.
         """
         incoming = Incoming(place, author, external_id, text, files, settings or ChatSettings(), title)
+        async with single(self._engine) as connection:
+            known = await look(connection, incoming)
+            if known.has_message:
+                return await already(connection, incoming)
+            if known.chat is not None and known.person_id is not None:
+                stored = await store(connection, incoming, known.chat, known.person_id)
+                return stored or await already(connection, incoming)
         async with transaction(self._engine) as connection:
-            accepted = await take_in(connection, incoming)
+            accepted = await make(connection, incoming, known)
             if accepted is None:
                 await connection.rollback()
         if accepted is not None:
