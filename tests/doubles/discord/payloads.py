@@ -24,8 +24,13 @@ def user(one: User) -> JSON:
         "global_name": None if one.bot else one.name.title(),
         "discriminator": "0",
         "avatar": None,
-        "bot": one.bot,
+        **({"bot": True} if one.bot else {}),  # people's payloads do not have the key
         "public_flags": 0,
+        "avatar_decoration_data": None,
+        "collectibles": None,
+        "display_name_styles": None,
+        "primary_guild": None,
+        "clan": None,
     }
 
 
@@ -34,6 +39,7 @@ def member(one: Member, *, with_user: bool = True) -> JSON:
         "roles": list(one.roles),
         "nick": None,
         "avatar": None,
+        "banner": None,
         "joined_at": iso(one.joined_at),
         "premium_since": None,
         "deaf": False,
@@ -220,6 +226,8 @@ def message(world: World, one: Message, *, event: bool = False) -> JSON:
         }
     elif one.author is world.bot:
         payload["application_id"] = world.app_id
+    if event:
+        payload["channel_type"] = one.channel.kind
     if event and place is not None:
         payload["guild_id"] = place.id
         if (known := place.members.get(one.author.id)) is not None:
