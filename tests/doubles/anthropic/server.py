@@ -133,7 +133,7 @@ class AnthropicDouble:
         seen = Seen(
             method=request.method,
             path=request.path,
-            query=request.query_string,
+            query=request.rel_url.raw_query_string,
             headers={name.lower(): value for name, value in request.headers.items()},
             body=_json_or_none(raw),
             raw=raw,
