@@ -6,6 +6,7 @@ Prints the environment that points the program at it, one NAME=value a line, the
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import signal
 
 from tests.doubles.discord.control import Control
@@ -29,13 +30,21 @@ async def serve(port: int, *, token: str, guild: str, message_content: bool) -> 
             await stop.wait()
 
 
+def die_with_parent() -> None:
+    """Be told to stop when the process that started this one ends, however it ends (Linux)."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="A Discord on loopback")
     parser.add_argument("--port", type=int, default=8901)
     parser.add_argument("--token", default=TOKEN)
     parser.add_argument("--guild", default="G1")
     parser.add_argument("--without-message-content", action="store_true")
+    parser.add_argument("--with-parent", action="store_true", help="stop when the starting process ends")
     given = parser.parse_args()
+    if given.with_parent:
+        die_with_parent()
     asyncio.run(
         serve(given.port, token=given.token, guild=given.guild, message_content=not given.without_message_content)
     )

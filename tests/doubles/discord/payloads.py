@@ -179,8 +179,11 @@ def attachment(one: Attachment) -> JSON:
     return payload
 
 
-def message(world: World, one: Message, *, event: bool = False) -> JSON:
-    """A message; `event` adds what only gateway events carry (guild_id and the author's member)."""
+def message(world: World, one: Message, *, event: bool = False, quoted: bool = False) -> JSON:
+    """A message; `event` adds what only gateway events carry (guild_id and the author's member).
+
+    A `quoted` one stands inside a reply, and does not quote in turn.
+    """
     place = one.channel.guild
     payload: JSON = {
         "id": one.id,
@@ -204,18 +207,11 @@ def message(world: World, one: Message, *, event: bool = False) -> JSON:
         payload["reactions"] = [reaction(name, who, world.bot) for name, who in one.reactions.items()]
     if one.nonce is not None:
         payload["nonce"] = one.nonce
-    if one.reply_to is not None and one.kind in {19, 21}:
-        payload["message_reference"] = {
-            "type": 0,
-            "message_id": one.reply_to.id,
-            "channel_id": one.reply_to.channel.id,
-            **({"guild_id": place.id} if place else {}),
-        }
-        nested = one.reply_to
-        payload["referenced_message"] = None if nested.deleted else message(world, nested) | {"message_reference": None}
-        if not nested.deleted:
-            payload["referenced_message"].pop("referenced_message", None)
-            payload["referenced_message"].pop("message_reference", None)
+    if one.reply_to is not None and one.kind in {19, 21} and not quoted:
+        place_of = {"guild_id": place.id} if place else {}
+        where: JSON = {"type": 0, "message_id": one.reply_to.id, "channel_id": one.reply_to.channel.id, **place_of}
+        payload["message_reference"] = where
+        payload["referenced_message"] = None if one.reply_to.deleted else message(world, one.reply_to, quoted=True)
     if one.thread is not None:
         payload["thread"] = channel(one.thread)
     if one.via_interaction is not None:

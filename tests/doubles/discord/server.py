@@ -6,6 +6,7 @@ carry exactly `application/json`, which discord.py compares letter by letter.
 
 import asyncio
 import json
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -111,6 +112,9 @@ class Server:
         except ApiError as error:
             self.record.refused(call, error)
             return self._refuse(call, error, verdict.headers)
+        except Exception as error:  # the double did not foresee this request: say so, where the test will see it
+            self.record.add("double-failed", "".join(traceback.format_exception(error)), call)
+            return self._json(call, 400, {"code": 0, "message": f"the double failed: {error!r}"})
         return self._json(call, 204 if answer is None else 200, answer, verdict.headers)
 
     async def _fail(self, request: web.Request, call: Call, fault: Fault) -> web.Response | None:

@@ -104,3 +104,28 @@ async def test_shards_see_their_own_servers() -> None:
             await double.until(lambda: bot.heard)
         async with connected(double, shard_id=1 - mine, shard_count=2) as bot:
             assert list(bot.guilds) == []
+
+
+async def test_a_large_bot_is_told_to_shard() -> None:
+    async with DiscordDouble() as double:
+        double.guild("G1")
+        double.gateway.needs_shards = 2
+        with double.redirected():
+            async with Bot() as bot:
+                with pytest.raises(discord.ConnectionClosed) as closed:
+                    await bot.start(double.token)
+        assert closed.value.code == 4011
+        double.gateway.needs_shards = 1
+        with double.redirected():
+            async with discord.AutoShardedClient(
+                intents=discord.Intents.default(), guild_ready_timeout=0.05
+            ) as sharded:
+                await sharded.login(double.token)
+                async with asyncio.TaskGroup() as tasks:
+                    run = tasks.create_task(sharded.connect())
+                    async with asyncio.timeout(30):
+                        await sharded.wait_until_ready()
+                    assert sharded.shard_count == 1
+                    await sharded.close()
+                    await run
+        assert double.calls("GET /gateway/bot")

@@ -30,7 +30,7 @@ class _Elsewhere(DiscordDouble):
 async def _program() -> AsyncIterator[dict[str, str]]:
     """The environment it printed; the process ends with the block."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.doubles.discord", "--port", "0", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.doubles.discord", "--port", "0", "--with-parent", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
