@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from core.domain.commands import Unreadable
 from core.domain.places import shortened
 from core.domain.risk import risks
-from core.domain.shell import Unreadable
 
 MAX_LINE: Final = 120
 _HIDDEN: Final = re.compile(

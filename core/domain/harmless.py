@@ -7,14 +7,17 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from core.domain.commands import Simple
 from core.domain.places import is_free
-from core.domain.shell import Simple
 
-_GIT_LOOKS: Final = frozenset(
-    (
-        "status log diff show rev-parse ls-files ls-tree blame describe shortlog cat-file rev-list name-rev merge-base "
-        "grep whatchanged diff-tree count-objects check-ignore version for-each-ref show-ref"
-    ).split()
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_GIT_LOOKS: Final = _names(
+    "status log diff show rev-parse ls-files ls-tree blame describe shortlog cat-file rev-list name-rev merge-base "
+    "grep whatchanged diff-tree count-objects check-ignore version for-each-ref show-ref"
 )
 _GIT_LISTS: Final = {
     "branch": re.compile(r"-a|-r|-v+|--list|--show-current|--all|--remotes|--contains|--merged|--no-merged"),
@@ -38,17 +41,18 @@ def _at_most(count: int) -> Callable[[tuple[str, ...]], bool]:
 
 _LOOKS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
     **dict.fromkeys(
-        (
+        _names(
             "ls cat head tail wc grep egrep fgrep pwd echo stat du df cut tr diff cmp comm whoami id uname which type "
-            "true false basename dirname realpath readlink seq nl tac rev column jq md5sum sha1sum sha256sum "
-            "sha512sum cksum od hexdump strings cd printf : fold expand tsort paste join sleep nproc free uptime ps lsb_release "
+            "true false basename dirname realpath readlink seq nl tac rev column md5sum sha1sum sha256sum sha512sum "
+            "cksum od hexdump strings cd printf : fold expand tsort paste join sleep nproc free uptime ps lsb_release "
             "arch groups getconf locale exit return break continue wait shift"
-        ).split(),
+        ),
         _without(r"\Z\A"),
     ),
     # Their arithmetic runs a command that is written in a subscript, quoted or not.
     **dict.fromkeys(("test", "[", "[["), _without(r"(?s).*(?:\$\(|`)")),
     "file": _without(r"-[a-zA-Z]*C|--compile"),
+    "jq": _without(r"(?s).*\benv\b|.*\$ENV"),
     "rg": _without(r"--pre"),
     "sort": _without(r"-[a-zA-Z]*o|--output|--compress-program|-T|--temporary"),
     "tree": _without(r"-[a-zA-Z]*o|--output"),
@@ -63,11 +67,11 @@ _LOOKS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
         and not _options(words[2:])
     ),
     "command": lambda words: words[:1] in (("-v",), ("-V",)),
-    "git": lambda words: _git(words),
+    "git": lambda words: _git(words),  # noqa: PLW0108 - it stands below
 }
 
 
-def is_harmless(command: Simple) -> bool:
+def is_harmless(command: Simple) -> bool:  # noqa: PLR0911 - one return per kind of command
     """Whether a simple command changes nothing, wherever it is run."""
     if not _reads_only(command) or command.assignments:
         return False

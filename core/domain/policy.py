@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 
 from core.domain.approval import Rule
 from core.domain.chat import Mode
+from core.domain.commands import Unreadable
 from core.domain.harmless import is_harmless
 from core.domain.places import HOME, WORKSPACE, is_free, is_guarded, is_secret, is_within, shortened
 from core.domain.risk import judged
@@ -26,7 +27,6 @@ from core.domain.rules import (
     path_of,
     rule_from,
 )
-from core.domain.shell import Unreadable
 from core.domain.wrappers import commands_run
 
 PLAN_MODE: Final = (
@@ -36,10 +36,11 @@ PLAN_MODE: Final = (
 _PERSONS: Final = {"AskUserQuestion": "The agent has a question", "ExitPlanMode": "The agent has a plan"}
 # The agent's own business: its lists, its sub-agents (whose calls are judged one by one), its background work.
 _OWN: Final = frozenset(
-    (
-        "TodoWrite TaskCreate TaskUpdate TaskList TaskGet TaskOutput TaskStop BashOutput KillShell ToolSearch ListAgents "
-        "EnterPlanMode ReportFindings StructuredOutput ListMcpResourcesTool CronList Skill Agent Task LSP SendMessage"
-    ).split()
+    {
+        *("TodoWrite", "TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "TaskOutput", "TaskStop", "BashOutput"),
+        *("KillShell", "ToolSearch", "ListAgents", "EnterPlanMode", "ReportFindings", "StructuredOutput", "CronList"),
+        *("ListMcpResourcesTool", "Skill", "Agent", "Task", "LSP", "SendMessage"),
+    }
 )
 _INSIDE: Final = frozenset(("EnterWorktree", "ExitWorktree"))
 _PLANS: Final = HOME + "/.claude/plans"
@@ -76,7 +77,7 @@ class Ask:
 Ruling = Allow | Deny | Ask
 
 
-def decide(
+def decide(  # noqa: PLR0911 - one return per kind of tool
     mode: Mode,
     tool: str,
     tool_input: Mapping[str, Any],
@@ -108,7 +109,9 @@ def decide(
     return _other(mode, tool, tool_input, rules)
 
 
-def _command(mode: Mode, tool: str, line: object, rules: Sequence[Rule], blocked_path: str | None) -> Ruling:
+def _command(  # noqa: PLR0911 - one return per reason
+    mode: Mode, tool: str, line: object, rules: Sequence[Rule], blocked_path: str | None
+) -> Ruling:
     if not isinstance(line, str) or not line.strip():
         return Deny(PLAN_MODE) if mode is Mode.PLAN else Ask("It does not say what it runs")
     if mode is not Mode.PLAN and is_exact(rules, tool, line):
@@ -152,7 +155,9 @@ def _look(tool: str, tool_input: Mapping[str, Any], rules: Sequence[Rule]) -> Ru
     return Ask(f"It reads {shortened(path)}, where secrets may be kept")
 
 
-def _edit(mode: Mode, tool: str, tool_input: Mapping[str, Any], rules: Sequence[Rule]) -> Ruling:
+def _edit(  # noqa: PLR0911 - one return per reason
+    mode: Mode, tool: str, tool_input: Mapping[str, Any], rules: Sequence[Rule]
+) -> Ruling:
     path = path_of(tool_input)
     if mode is Mode.PLAN:
         is_plan = path is not None and is_within(path, _PLANS) and path.endswith(".md")

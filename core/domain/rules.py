@@ -11,10 +11,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.domain.approval import Rule
+from core.domain.commands import Simple, Unreadable
 from core.domain.harmless import is_harmless
 from core.domain.places import HOME, is_free, is_guarded, is_secret, resolve
 from core.domain.risk import Risk, judged, risks
-from core.domain.shell import Simple, Unreadable
 from core.domain.wrappers import commands_run, is_wrapper
 
 COMMANDS: Final = frozenset(("Bash", "Monitor"))
@@ -85,7 +85,7 @@ def _command_rule(tool: str, line: str, suggestions: Sequence[Mapping[str, Any]]
     offered = [
         rule
         for suggestion in suggestions
-        if isinstance(suggestion, Mapping) and suggestion.get("type") == "addRules"
+        if suggestion.get("type") == "addRules"
         for rule in suggestion.get("rules") or ()
         if isinstance(rule, Mapping) and suggestion.get("behavior", "allow") == "allow"
     ]

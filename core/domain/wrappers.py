@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from core.domain.shell import MAX_DEPTH, Simple, Unreadable, Word, moved, simple_commands
+from core.domain.commands import Simple, Unreadable, Word, moved
+from core.domain.shell import MAX_DEPTH, simple_commands
 
 SHELLS: Final = frozenset(("sh", "bash", "zsh", "dash", "ksh", "ash", "fish"))
 

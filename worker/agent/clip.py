@@ -6,6 +6,7 @@ The database refuses NUL and surrogates in JSON, and nobody reads a megabyte of 
 import json
 import math
 import re
+import textwrap
 from typing import Any, Final
 
 MAX_INPUT_BYTES: Final = 20_000
@@ -13,6 +14,8 @@ MAX_OUTPUT_CHARS: Final = 4_000
 _MAX_DEPTH: Final = 40
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _REMINDER: Final = re.compile(r"\s*<system-reminder>.*?</system-reminder>", re.DOTALL)
+# A sub-agent's report comes in a frame of words for the model, and ends in its id.
+_HAND_BACK: Final = re.compile(r"\[Subagent hand-back\].*?The report follows:\n(.*?)(?:\nagentId: .*)?\Z", re.DOTALL)
 _ERROR_TAG: Final = re.compile(r"</?tool_use_error>")
 
 
@@ -35,6 +38,7 @@ def clipped_input(value: object) -> dict[str, Any]:
     """A tool's input as it is stored: an object of at most `MAX_INPUT_BYTES` of JSON, long texts cut in the middle."""
     if not isinstance(value, dict):
         return {}
+    text = ""
     for limit in (MAX_INPUT_BYTES, 4_000, 1_000, 200):
         clipped = {str(_plain(name, 200, 0)): _plain(item, limit, 0) for name, item in value.items()}
         text = json.dumps(clipped, ensure_ascii=False)
@@ -45,13 +49,11 @@ def clipped_input(value: object) -> dict[str, Any]:
 
 def output_text(content: object) -> str:
     """A tool result's content as text: strings as they are, blocks one under the other, pictures by name only."""
-    if isinstance(content, str):
-        text = content
-    elif isinstance(content, list):
-        text = "\n".join(part for block in content if (part := _block_text(block)))
-    else:
-        text = ""
+    blocks = content if isinstance(content, list) else [content]
+    text = "\n".join(part for block in blocks if (part := _block_text(block)))
     text = _ERROR_TAG.sub("", _REMINDER.sub("", text))
+    if found := _HAND_BACK.search(text):
+        text = textwrap.dedent(found[1])
     return head_and_tail(storable(text), MAX_OUTPUT_CHARS)
 
 
@@ -72,7 +74,7 @@ def _block_text(block: object) -> str:
     return f"[{kind}{': ' + name if isinstance(name, str) and name else ''}]" if isinstance(kind, str) else ""
 
 
-def _plain(value: object, limit: int, depth: int) -> Any:
+def _plain(value: object, limit: int, depth: int) -> Any:  # noqa: PLR0911 - one return per kind of value
     if depth > _MAX_DEPTH:
         return "…"
     match value:

@@ -15,6 +15,7 @@ from worker.agent.clip import storable
 
 ABORTED: Final = frozenset(("aborted_streaming", "aborted_tools"))
 _DETAIL: Final = 200
+_LATER: Final = "Send your message again in a while."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _count(value: object) -> int:
 
 def _money(value: object) -> Decimal:
     try:
-        return Decimal(str(_number(value)))
+        return Decimal(str(round(_number(value), 9)))
     except InvalidOperation:
         return Decimal(0)
 
@@ -122,12 +123,14 @@ def _model(line: Mapping[str, Any]) -> str | None:
 
 
 _BY_STATUS: Final = {
-    401: "The model's API refused the credential (401). Whoever runs this must check the API key; then send your message again.",
+    401: "The model's API refused the credential (401). Whoever runs this must check the API key; "
+    "then send your message again.",
     403: "The model's API refused the request (403). Whoever runs this must check what the API key may do.",
     404: "The model's API does not know this model (404). Choose another model for this thread.",
     413: "The request was too large for the model (413). Start a new thread, or ask for a smaller part.",
     429: "The model's API has had too many requests (429). Wait a minute, then send your message again.",
-    529: "The model's API is overloaded (529) and did not answer after several tries. Send your message again in a while.",
+    529: "The model's API is overloaded (529) and did not answer after several tries. "
+    "Send your message again in a while.",
 }
 _BY_SUBTYPE: Final = {
     "error_max_turns": "The agent reached the limit of steps for one turn. What it did is kept; tell it to go on.",
@@ -143,14 +146,17 @@ _BY_REASON: Final = {
     "budget_exhausted": _BY_SUBTYPE["error_max_budget_usd"],
     "max_turns": _BY_SUBTYPE["error_max_turns"],
     "turn_setup_failed": "The agent could not begin the turn. Send your message again.",
-    "malformed_tool_use_exhausted": "The model kept calling a tool in a wrong way, and the agent gave up. Try again, or word it differently.",
+    "malformed_tool_use_exhausted": "The model kept calling a tool in a wrong way, and the agent gave up. "
+    "Try again, or word it differently.",
     "structured_output_retry_exhausted": _BY_SUBTYPE["error_max_structured_output_retries"],
     "hook_stopped": "A hook of the workspace stopped the agent.",
     "stop_hook_prevented": "A hook of the workspace stopped the agent.",
 }
 
 
-def _words(subtype: str, reason: str | None, status: int | None, text: str) -> str:
+def _words(  # noqa: PLR0911 - one return per cause
+    subtype: str, reason: str | None, status: int | None, text: str
+) -> str:
     """One sentence for people about why a turn failed."""
     if reason in ABORTED:
         return "The agent was interrupted before it had finished. What it did until then is kept."
@@ -164,10 +170,12 @@ def _words(subtype: str, reason: str | None, status: int | None, text: str) -> s
         if status in _BY_STATUS:
             return _BY_STATUS[status] + said
         if status >= 500:
-            return f"The model's API failed ({status}) and did not recover after several tries. Send your message again in a while."
+            return f"The model's API failed ({status}) and did not recover after several tries. {_LATER}"
         return f"The model's API refused the request ({status}).{said}"
     if reason in ("api_error", "model_error"):
-        return f"The model's API could not be reached or gave no usable answer{': ' + detail if detail else ''}. Send your message again in a while."
+        return (
+            f"The model's API could not be reached or gave no usable answer{': ' + detail if detail else ''}. {_LATER}"
+        )
     if subtype == "error_during_execution":
         return "The agent broke off before it had finished. What it did until then is kept; send your message again."
     return f"The agent could not finish{': ' + detail if detail else ''}."

@@ -54,7 +54,7 @@ class Translator:
         self._is_live = False
         self._task_calls: dict[str, dict[str, Any]] = {}
 
-    def feed(self, line: object) -> Translated:
+    def feed(self, line: object) -> Translated:  # noqa: PLR0911 - one return per kind of line
         """Translate one parsed line; anything that is not understood is `Translated()`."""
         if not isinstance(line, dict):
             return _NOTHING
@@ -123,11 +123,7 @@ class Translator:
         given = block.get("input")
         given = given if isinstance(given, dict) else {}
         yield e.ToolStarted(call, tool, line_of(tool, given), clipped_input(given), parent)
-        if parent is not None:
-            return
-        if tool == "TodoWrite" and isinstance(todos := given.get("todos"), list):
-            yield e.TasksChanged(tuple(_todos(todos)))
-        elif tool in ("TaskCreate", "TaskUpdate"):
+        if parent is None and tool in ("TodoWrite", "TaskCreate", "TaskUpdate"):
             if len(self._task_calls) >= _MAX_REMEMBERED:
                 self._task_calls.pop(next(iter(self._task_calls)))
             self._task_calls[call] = given
@@ -150,8 +146,12 @@ class Translator:
                 yield from self._task(self._task_calls.pop(call, {}), line.get("tool_use_result"), output)
 
     def _task(self, given: Mapping[str, Any], outcome: object, output: str) -> Iterator[e.RunEvent]:
-        """A task made or changed: its number is known only now, so it is told only now."""
+        """The task list made or changed: only now is it known that it worked, and which number a task has."""
         told = outcome if isinstance(outcome, dict) else {}
+        todos = told.get("newTodos", given.get("todos"))
+        if isinstance(todos, list):
+            yield e.TasksChanged(tuple(_todos(todos)))
+            return
         made = told.get("task")
         if isinstance(made, dict) and _text(made.get("id")) and isinstance(made.get("subject"), str):
             yield _changed(_text(made["id"]), _text(made["subject"]), "pending")
@@ -188,7 +188,8 @@ class Translator:
 
 def _retry(line: Mapping[str, Any]) -> e.ModelRetried:
     status = line.get("error_status")
-    why = _text(line.get("error")).replace("_", " ") or "no answer"
+    why = _text(line.get("error")).replace("_", " ")
+    why = "no answer" if why in ("", "unknown") else why
     if isinstance(status, int) and not isinstance(status, bool):
         why = f"{status} {why}" if str(status) not in why else why
     return e.ModelRetried(int(_number(line.get("attempt"))), _number(line.get("retry_delay_ms")) / 1000, why[:200])
