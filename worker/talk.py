@@ -24,8 +24,9 @@ from core.domain.turn import Turn
 from core.errors import AgentError
 from core.ports import Stores, WakeKind
 from worker.agent.questions import ToolRequest, denied
+from worker.agent.results import ResultSeen
 from worker.agent.session import Session
-from worker.agent.translate import ResultSeen, Translator
+from worker.agent.translate import Translator
 from worker.agent.transport import JournalBroke, JournalEnded, JournalItem, JournalLine
 from worker.hold import Hold
 from worker.limits import Limits
@@ -127,19 +128,17 @@ class Talk:
 
     async def attend(self) -> Outcome | None:
         """Go on until the turn under way ends (None), or the talk does."""
-        while self._open is not None:
+        while (turn := self._open) is not None:
             item = await self._next()
             if isinstance(item, JournalLine):
                 await self._take_lines(item)
             elif item is not None:
                 await self._take(item)
+            if self._is_over is None and self._open is turn:
+                await self._mind_the_time(turn)
             if self._is_over is not None:
-                return self._is_over
-            if self._open is not None:
-                await self._mind_the_time(self._open)
-            if self._is_over is not None:
-                return self._is_over
-        return None
+                break
+        return self._is_over
 
     async def idle(self, seconds: float) -> bool:
         """Stay with the agent between turns. True when there is something to do, False when the time is over.
@@ -249,7 +248,7 @@ class Talk:
         if not turn.said:
             return True
         uuids = set(result.user_message_uuids)
-        return bool(uuids & (turn.said.keys() | turn.notes)) or (not uuids and not result.is_unasked)
+        return bool(uuids & (turn.said.keys() | turn.notes)) or (not uuids and result.origin is None)
 
     async def _finish(self, turn: _Open, result: ResultSeen, told: list[e.RunEvent]) -> None:
         cost = result.total_cost_usd - self.seat.cost_seen_usd

@@ -6,7 +6,7 @@ becomes one of ours (`_translated`). What runs inside is started by `worker/agen
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +143,7 @@ class E2BSandbox:
                 await handle.disconnect()
         return int(handle.pid)
 
-    async def follow(self, command: str, *, time_s: float) -> AsyncIterator[str]:
+    async def follow(self, command: str, *, time_s: float) -> AsyncGenerator[str, None]:
         """Yield what `command` prints. It ends with the command, or after `time_s` seconds (the server kills it)."""
         pieces: asyncio.Queue[str] = asyncio.Queue(FOLLOW_PIECES)
         with _translated("the sandbox"):

@@ -1,0 +1,6 @@
+"""`python -m threadwork`."""
+
+from threadwork.cli import main
+
+if __name__ == "__main__":
+    main()

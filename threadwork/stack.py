@@ -1,0 +1,172 @@
+"""A running stack on this machine, and how a command finds or borrows one.
+
+`threadwork up` holds `up.lock` in the data folder while it runs and writes `stack.json` (mode 0600) when it is ready.
+A command that needs a stack uses that one; where none runs it starts one that ends with its last user: users hold a
+shared lock on `users.lock`, which the kernel drops when they die. Next: `up.py`.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from core.errors import Misconfigured, Unavailable
+
+STACK_FILE: Final = "stack.json"
+START_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where the parts of a running stack are. `model` says in words what answers: a name, or the scripted one."""
+
+    pid: int
+    database_url: str
+    redis_url: str
+    e2b_api_url: str | None
+    e2b_sandbox_url: str | None
+    e2b_api_key: str | None
+    is_offline: bool
+    is_isolated: bool = True
+
+
+def write_stack(data_dir: Path, stack: Stack) -> None:
+    """Say that the stack is ready, readable by its owner only."""
+    path = data_dir / STACK_FILE
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(asdict(stack), file)
+    part.replace(path)
+
+
+def remove_stack(data_dir: Path) -> None:
+    """Say that it is no longer there."""
+    (data_dir / STACK_FILE).unlink(missing_ok=True)
+
+
+def read_stack(data_dir: Path) -> Stack | None:
+    """The stack that runs on this data folder and is ready, if one does."""
+    if not _is_locked(data_dir / "up.lock"):
+        return None
+    try:
+        return Stack(**json.loads((data_dir / STACK_FILE).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def only_stack(data_dir: Path) -> Iterator[None]:
+    """Be the stack of this data folder. Raises `Misconfigured` when another one is."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "up.lock").open("a+") as lock:
+        if not _locked_soon(lock):
+            raise Misconfigured(
+                f"Threadwork runs already on {data_dir}. Use it, stop it, or choose another folder with --data-dir."
+            )
+        try:
+            yield
+        finally:
+            remove_stack(data_dir)
+
+
+def _locked_soon(lock: IO[str]) -> bool:
+    """Take a lock; one that somebody only looks at is free again in a moment."""
+    for _ in range(20):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+@contextmanager
+def in_use(data_dir: Path) -> Iterator[None]:
+    """Be a user of the data folder's stack; many may be at once."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "users.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+async def until_unused(data_dir: Path) -> None:
+    """Return once nobody uses the stack any more."""
+    with (data_dir / "users.lock").open("a+") as lock:
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            return
+
+
+@asynccontextmanager
+async def borrowed_stack(data_dir: Path) -> AsyncIterator[Stack]:
+    """The running stack, or one of our own that goes when nobody uses it any more.
+
+    Raises `Unavailable` with the end of its log when it does not become ready.
+    """
+    with in_use(data_dir):
+        stack = read_stack(data_dir)
+        if stack is None:
+            await _start(data_dir)
+            stack = read_stack(data_dir)
+        if stack is None:
+            raise Unavailable("the stack", f"it did not become ready; see {data_dir / 'up.log'}")
+        yield stack
+
+
+async def _start(data_dir: Path) -> None:
+    """Start a stack in the background and wait for its `ready`; another that is just starting is waited for, too."""
+    log = data_dir / "up.log"
+    with log.open("ab") as out:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "threadwork",
+            "up",
+            "--data-dir",
+            str(data_dir),
+            "--while-used",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        async with asyncio.timeout(START_S):
+            while read_stack(data_dir) is None:
+                if child.returncode is not None and not _is_locked(data_dir / "up.lock"):
+                    raise Unavailable("the stack", last_line(log))
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise Unavailable("the stack", f"not ready after {START_S:.0f} s: {last_line(log)}") from error
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("threadwork: ") if lines else "it said nothing"
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

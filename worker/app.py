@@ -1,0 +1,142 @@
+"""A worker, composed: chooses the implementations and yields a queue worker that is ready to run.
+
+Everything is opened here and closed in the reverse order; nothing connects before. The SDKs are loaded in the
+background once the worker is ready (`warm_up`), so that the first chat does not wait for them.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import structlog
+
+from core.bus.budget import RedisEditBudget
+from core.bus.connection import open_redis
+from core.bus.control import open_control
+from core.bus.events import RedisEventBus
+from core.crypto import find_secret
+from core.domain.chat import ChatId, Platform
+from core.errors import Misconfigured
+from core.ports import Stores, Surface
+from core.queue import ArqWorkQueue
+from core.settings import Settings
+from core.store.console import PostgresConsoleThreads
+from core.store.engine import open_engine
+from core.store.stores import stores_on
+from core.surfaces.console.client import ConsoleSurface
+from worker.gateway.tokens import mint_token
+from worker.limits import Limits
+from worker.queue_worker import QueueWorker
+from worker.run_chat import Tools, run_chat
+from worker.sandbox.bootstrap import bring_cli
+from worker.sandbox.provider import E2BProvider, SandboxServer
+from worker.sandbox.seating import Access, Seating
+from worker.sweep import Sweeper
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncIterator[QueueWorker]:
+    """A worker on the database and Redis that the settings name. Raises `Misconfigured` for what is missing."""
+    if settings.database_url is None or settings.redis_url is None:
+        missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
+        raise Misconfigured(f"{missing} is not set. Set it, or run everything on this machine with: threadwork up")
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(settings.database_url))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url))
+        control = await stack.enter_async_context(open_control(redis))
+        queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
+        stores = stores_on(engine)
+        provider = E2BProvider(_server(settings))
+        secret = find_secret(_secret_text(settings), settings.threadwork_data_dir)
+        access = Access(partial(mint_token, secret), settings.threadwork_public_url, _key_inside(settings))
+        tools = Tools(
+            stores=stores,
+            bus=RedisEventBus(redis),
+            control=control,
+            budget=RedisEditBudget(redis),
+            surfaces=_surfaces(settings, ConsoleSurface(PostgresConsoleThreads(engine))),
+            provider=provider,
+            seating=Seating(provider, access, bring_cli),
+            limits=limits_of(settings),
+            worker=name,
+        )
+        sweeper = Sweeper(stores, provider, queue, settings)
+        yield QueueWorker(
+            settings.redis_url,
+            partial(run_chat, tools),
+            recheck=partial(_has_work, stores),
+            sweep=sweeper.sweep,
+            tenant_of=partial(_tenants, stores),
+            max_jobs=settings.threadwork_max_chats,
+            lease_s=settings.threadwork_lease_s,
+            name=name,
+        )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that the settings ask for."""
+    return Limits(
+        lease_s=settings.threadwork_lease_s,
+        linger_s=settings.threadwork_linger_s,
+        look_every_s=settings.threadwork_look_every_s,
+        park_after_s=settings.threadwork_park_after_s,
+        turn_s=settings.threadwork_turn_s,
+        turn_bytes=settings.threadwork_turn_mb << 20,
+    )
+
+
+async def warm_up() -> None:
+    """Load the slow SDKs in a thread: the Claude SDK takes two seconds, E2B's one."""
+    await asyncio.to_thread(_import_slow)
+
+
+def _import_slow() -> None:
+    import claude_agent_sdk  # noqa: F401 - loaded for later
+    import e2b  # noqa: F401 - as above
+
+
+def _surfaces(settings: Settings, console: ConsoleSurface) -> Mapping[Platform, Surface]:  # noqa: ARG001 - grows
+    return {Platform.CONSOLE: console}
+
+
+def _server(settings: Settings) -> SandboxServer:
+    key = settings.e2b_api_key
+    return SandboxServer(
+        api_key=key.get_secret_value() if key else None,
+        api_url=settings.e2b_api_url,
+        sandbox_url=settings.e2b_sandbox_url,
+        template=settings.e2b_template,
+    )
+
+
+def _secret_text(settings: Settings) -> str | None:
+    return settings.threadwork_secret_key.get_secret_value() if settings.threadwork_secret_key else None
+
+
+def _key_inside(settings: Settings) -> Mapping[str, str] | None:
+    """The credential for sandboxes that cannot reach the gateway; only where it was allowed by name."""
+    if not settings.threadwork_allow_key_in_sandbox:
+        return None
+    secrets = {
+        "ANTHROPIC_API_KEY": settings.anthropic_api_key,
+        "ANTHROPIC_AUTH_TOKEN": settings.anthropic_auth_token,
+        "CLAUDE_CODE_OAUTH_TOKEN": settings.claude_code_oauth_token,
+    }
+    given = {name: secret.get_secret_value() for name, secret in secrets.items() if secret}
+    if settings.anthropic_base_url:
+        given["ANTHROPIC_BASE_URL"] = settings.anthropic_base_url
+    return given
+
+
+async def _has_work(stores: Stores, chat_id: ChatId) -> bool:
+    return chat_id in await stores.chats.unattended()
+
+
+async def _tenants(stores: Stores, chat_ids: Sequence[ChatId]) -> Mapping[ChatId, str]:
+    return {chat_id: str((await stores.chats.get(chat_id)).tenant_id) for chat_id in chat_ids}
