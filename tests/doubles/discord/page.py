@@ -59,13 +59,13 @@ class Page:
         before: Message | None = None
         for message in sorted(channel.messages, key=lambda one: int(one.id)):
             if message.kind == 21 and message.reply_to is not None:
-                rows.append(self._message(message.reply_to, None))
+                rows.append(self._message(message.reply_to, None, starter=True))
             else:
                 rows.append(self._message(message, before))
             before = message
         return "".join(rows)
 
-    def _message(self, message: Message, before: Message | None) -> str:
+    def _message(self, message: Message, before: Message | None, *, starter: bool = False) -> str:
         joined = before is not None and before.author is message.author and message.at - before.at < 420
         joined = joined and message.kind != 19 and before is not None and before.kind != 21
         head = "" if joined else self._head(message)
@@ -87,7 +87,7 @@ class Page:
         parts.append(self._reactions(message))
         if message.ephemeral:
             parts.append('<div class="only">👁 Only you can see this · <u>Dismiss message</u></div>')
-        if message.thread is not None:
+        if message.thread is not None and not starter:
             link = f'<a href="/?channel={message.thread.id}">{html.escape(message.thread.name)}</a>'
             parts.append(f'<div class="under">🧵 {link} · {max(0, len(message.thread.messages) - 1)} messages</div>')
         face = "" if joined else _face(message.author)

@@ -46,6 +46,7 @@ async def test_commands_are_registered_and_run() -> None:
             seen = await ann.slash("threadwork ask", prompt="why", log=("a.log", b"12345"))
             await double.until(lambda: seen.text)
             assert (seen.ack, seen.ephemeral) == ("deferred", "asked why with 5 bytes")
+            assert len(seen.messages) == 1  # the first follow-up fills the answer that was put off
             assert double.channel(ann.channel("general").id).texts == []
 
             choices = await ann.autocompletes("threadwork ask", "prompt", "wh")
