@@ -103,12 +103,13 @@ TABLE: Final[tuple[Step, ...]] = (
     _row(_S.LOST, _S.RUNNING, "run", "made anew"),
 )
 
-_BY_EDGE: Final = {(row.frm, row.to): row for row in TABLE}
+# By kind too: as text, a turn's `running` equals a sandbox's.
+_BY_EDGE: Final = {(type(row.frm), row.frm, type(row.to), row.to): row for row in TABLE}
 
 
 def step(frm: AnyState, to: AnyState, by: Actor) -> AnyState:
     """Return `to` if the table lets `by` go there from `frm`, else raise `IllegalStep`."""
-    row = _BY_EDGE.get((frm, to))
+    row = _BY_EDGE.get((type(frm), frm, type(to), to))
     if row is None:
         raise IllegalStep(f"{type(frm).__name__} cannot go from {frm} to {to}")
     if by not in row.by:

@@ -47,8 +47,10 @@ def normalise_url(url: str) -> str:
 
 
 @asynccontextmanager
-async def open_engine(url: str, *, pool_size: int = POOL_SIZE) -> AsyncIterator[AsyncEngine]:
+async def open_engine(url: str, *, pool_size: int = POOL_SIZE, wait_s: float = CONNECT_S) -> AsyncIterator[AsyncEngine]:
     """A pool of at most twice `pool_size` connections, closed at the end. Connects when first used.
+
+    A call waits `wait_s` seconds for a connection when all are in use.
 
     Raises `Misconfigured` for a `url` that is not Postgres's.
     """
@@ -58,7 +60,7 @@ async def open_engine(url: str, *, pool_size: int = POOL_SIZE) -> AsyncIterator[
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_timeout=CONNECT_S,
+        pool_timeout=wait_s,
         pool_pre_ping=True,
         pool_use_lifo=True,
         json_serializer=dump_json,

@@ -1,8 +1,8 @@
 """The rule that makes a lost run harmless: a write with an old epoch changes nothing.
 
 Every write of a run locks its chat's row first and compares the epoch there with its own. Taking the chat raises the
-epoch on the same row, so the two can only come one after the other. The lock is one that leaves foreign keys alone
-(`FOR NO KEY UPDATE`): people may go on writing messages into the chat meanwhile. Next: `chats.py`.
+epoch on the same row, so the two can only come one after the other. The lock (`FOR NO KEY UPDATE`) is the weakest that
+does it: rows that refer to the chat can be written meanwhile. Next: `chats.py`.
 """
 
 from typing import Any
