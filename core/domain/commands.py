@@ -43,9 +43,12 @@ class Simple:
     @property
     def name(self) -> str:
         """The command's name without its folder; empty when there is none or it is not literal."""
-        if not self.words or not self.words[0].is_literal or self.words[0].has_glob:
+        if not self.words or not self.words[0].is_literal:
             return ""
-        return self.words[0].text.rsplit("/", 1)[-1]
+        first = self.words[0]
+        if first.has_glob and first.text not in ("[", "[["):
+            return ""
+        return first.text.rsplit("/", 1)[-1]
 
     @property
     def texts(self) -> tuple[str, ...]:

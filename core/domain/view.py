@@ -122,8 +122,9 @@ def _fold_tool(view: View, event: e.ToolStarted | e.ToolFinished | e.ToolFailed)
             steps=steps[over:],
             hidden_steps=view.hidden_steps + over,
             status=f"{event.line}…",
-            stream="",
-            thinking="",
+            # A sub-agent in the background calls tools while the answer is being written.
+            stream=view.stream if event.parent else "",
+            thinking=view.thinking if event.parent else "",
         )
     state = StepState.DONE if isinstance(event, e.ToolFinished) else StepState.FAILED
     steps = tuple(
