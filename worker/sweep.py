@@ -55,7 +55,9 @@ class Sweeper:
         seat = held.seat
         try:
             async with asyncio.timeout(_PAUSE_LEASE_S * 0.8):
-                await self._provider.pause(str(seat.sandbox_id))
+                sandbox = await self._provider.connect(str(seat.sandbox_id), time_s=_PAUSE_LEASE_S * 2)
+                await sandbox.run("sync", time_s=20)
+                await self._provider.pause(sandbox.id)
             seat = replace(seat, sandbox_state=step(seat.sandbox_state, SandboxState.PAUSED, Actor.SWEEPER))
             log.info("sandbox_paused", chat=str(chat.id), sandbox=seat.sandbox_id)
         except SandboxLost:

@@ -6,7 +6,7 @@ talks. What is shown comes from the event bus, and from the database where the b
 
 import getpass
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -23,6 +23,9 @@ from core.domain.turn import TurnId
 from core.ports import Cursor, EventBus, Missed, Stores
 from core.queue import ArqWorkQueue
 from core.store.stores import open_stores
+
+# A cursor from which everything is seen, for a chat that has just begun.
+BEGINNING = Cursor("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,10 @@ class ConsoleChat:
         """Where the bus stands now, to watch from."""
         return await self._bus.cursor(chat.id)
 
-    async def watch(self, chat: Chat, after: Cursor) -> AsyncIterator[Seen]:
+    async def watch(self, chat: Chat, after: Cursor) -> AsyncGenerator[Seen, None]:
         """Every event after the cursor, in order. What the bus has lost is read from the database; deltas are not
-        kept there."""
+        kept there.
+        """
         turn_id: TurnId | None = None
         seq = 0
         async for item in self._bus.subscribe(chat.id, after):

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from bots.console.app import ConsoleChat, Seen
+from bots.console.app import BEGINNING, ConsoleChat, Seen
 from core.domain import events as e
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Verdict, questions_of
-from core.domain.chat import Chat, ChatSettings
+from core.domain.chat import ChatSettings
 from core.domain.message import MessageId
 from core.domain.states import TurnState
 from core.errors import AlreadyDecided
@@ -44,32 +44,45 @@ def decision_for(approve: Approve, approval: Approval) -> Decision:
     return Decision(Verdict.ALLOW)
 
 
-class Player:
-    """Plays prompts in a chat. `out` takes a finished line or piece of text and prints it."""
+Answer = Callable[[Approval], Awaitable[Decision | None]]
 
-    def __init__(self, console: ConsoleChat, settings: ChatSettings, approve: Approve, *, as_json: bool) -> None:
+
+def always(approve: Approve) -> Answer:
+    """Somebody who always says the same, or nothing at all (`ask`)."""
+
+    async def answer(approval: Approval) -> Decision | None:
+        return None if approve is Approve.ASK else decision_for(approve, approval)
+
+    return answer
+
+
+class Player:
+    """Plays prompts in a chat. `answer` decides questions; None leaves one open for somebody else."""
+
+    def __init__(self, console: ConsoleChat, settings: ChatSettings, answer: Answer, *, as_json: bool) -> None:
         self._console = console
         self._settings = settings
-        self._approve = approve
+        self._decide = answer
         self._as_json = as_json
         self._is_in_line = False
 
     async def play(self, prompts: Sequence[str]) -> int:
         """Run the turns; 0 when each is done, 1 when one failed, 3 when one was stopped."""
         for prompt in prompts:
-            state = await self._turn(prompt)
+            state = await self.turn(prompt)
             if state is not TurnState.DONE:
                 return EXIT[state]
         return 0
 
-    async def _turn(self, prompt: str) -> TurnState:
+    async def turn(self, prompt: str) -> TurnState:
+        """Say one thing, show what comes of it, and return how it ended."""
         before = await self._console.find()
         cursor = await self._console.cursor(before) if before else None
         chat, message = await self._console.say(prompt, self._settings)
         if before is not None and before.settings != self._settings:
             await self._console.intake.change(chat, mode=self._settings.mode, model=self._settings.model)
         mine: UUID | None = None
-        async with aclosing(self._console.watch(chat, cursor or _BEGINNING)) as seen:
+        async with aclosing(self._console.watch(chat, cursor or BEGINNING)) as seen:
             async for item in seen:
                 if mine is None and not _takes_up(item, message.id):
                     continue
@@ -77,7 +90,7 @@ class Player:
                 if item.turn_id != mine:
                     continue
                 await self._show(item)
-                if isinstance(item.event, e.ApprovalAsked) and self._approve is not Approve.ASK:
+                if isinstance(item.event, e.ApprovalAsked):
                     await self._answer(item.event.approval_id)
                 if isinstance(item.event, e.TurnFinished):
                     return item.event.state
@@ -85,8 +98,11 @@ class Player:
 
     async def _answer(self, approval_id: str) -> None:
         approval = await self._console.stores.approvals.get(ApprovalId(UUID(approval_id)))
+        decision = await self._decide(approval)
+        if decision is None:
+            return
         try:
-            await self._console.decide(approval_id, decision_for(self._approve, approval))
+            await self._console.decide(approval_id, decision)
         except AlreadyDecided:
             return
 

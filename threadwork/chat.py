@@ -1,0 +1,70 @@
+"""`threadwork chat`: a console chat on a running stack, or on one started for it."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TypeVar
+
+from bots.console.app import open_console
+from bots.console.play import Approve, Player, always
+from core.domain.chat import ChatSettings, Mode
+from core.errors import BadInput
+from core.log import set_up
+from core.settings import Settings
+from threadwork.stack import borrowed_stack
+
+Choice = TypeVar("Choice", Approve, Mode)
+
+
+async def run_chat_command(
+    settings: Settings,
+    *,
+    name: str,
+    prompts: Sequence[str],
+    approve: str,
+    mode: str | None,
+    as_json: bool,
+    is_plain: bool,
+) -> int:
+    """Play the prompts, or talk until the person leaves. The exit code is described in `bots/console/play.py`."""
+    how = _one_of(Approve, approve, "--approve")
+    chosen = _one_of(Mode, mode, "--mode") if mode else Mode.ASK
+    _check_name(name)
+    set_up("warning", settings.threadwork_log_format)
+    async with (
+        borrowed_stack(settings.threadwork_data_dir) as stack,
+        open_console(settings.database_url or stack.database_url, settings.redis_url or stack.redis_url, name) as chat,
+    ):
+        wanted = ChatSettings(mode=chosen, model=settings.threadwork_model)
+        if prompts:
+            return await Player(chat, wanted, always(how), as_json=as_json).play(prompts)
+        from bots.console.terminal import talk
+
+        can_draw = sys.stdin.isatty() and sys.stdout.isatty() and not is_plain
+        colour = can_draw and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        banner = _banner(name, chosen, is_offline=stack.is_offline, is_isolated=stack.is_isolated, colour=colour)
+        return await talk(chat, wanted, can_draw=can_draw, banner=banner, colour=colour)
+
+
+def _banner(name: str, mode: Mode, *, is_offline: bool, is_isolated: bool, colour: bool) -> str:
+    """What is said first: which chat this is, who answers, and what is dangerous about it."""
+    bold, red, end = ("\x1b[1m", "\x1b[1;31m", "\x1b[0m") if colour else ("", "", "")
+    lines = [f"{bold}Threadwork{end} · chat {name} · mode {mode}"]
+    if is_offline:
+        lines.append("No credential is set, so a scripted model answers, not Claude. Try: write fizzbuzz.py and run it")
+    if not is_isolated:
+        lines.append(f"{red}No isolation: the agent runs as plain processes of yours.{end}")
+    return "\n".join(lines)
+
+
+def _one_of(kind: type[Choice], value: str, option: str) -> Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(kind)
+        raise BadInput(f"{option} {value} is not known; it may be: {names}") from None
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > 100 or not all(char.isalnum() or char in "-_." for char in name):
+        raise BadInput("--name may have letters, digits, '-', '_' and '.', at most 100. Example: --name website")

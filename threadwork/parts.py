@@ -1,0 +1,76 @@
+"""The parts of a stack as programs of their own: worker, migrations, sandbox host.
+
+Each says it is ready with one line on stdout, which `threadwork up` waits for, and stops on SIGTERM.
+"""
+
+import asyncio
+import signal
+
+from core.errors import Misconfigured
+from core.log import set_up
+from core.settings import Settings
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+def say_ready(what: str) -> None:
+    """Print the line that says this program can do its work."""
+    print(f"{what} ready", flush=True)
+
+
+async def run_worker(settings: Settings) -> int:
+    """Work until told to stop; chats are then handed over, and their agents work on."""
+    from worker.app import open_worker, warm_up
+
+    set_up(settings.threadwork_log, settings.threadwork_log_format, name="worker")
+    stopped = stop_signal()
+    async with open_worker(settings) as worker:
+        running = asyncio.create_task(worker.run())
+        warming = asyncio.create_task(warm_up())
+        say_ready("worker")
+        waiting = asyncio.create_task(stopped.wait())
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        warming.cancel()
+        if running.done():
+            await running
+        running.cancel()
+        await asyncio.wait((running,), timeout=10)
+    return 0
+
+
+async def run_migrate(settings: Settings) -> int:
+    """Make and change tables until the database is up to date."""
+    from migrations.run import upgrade
+
+    if settings.database_url is None:
+        raise Misconfigured("DATABASE_URL is not set. Example: DATABASE_URL=postgresql://user:password@host/threadwork")
+    await upgrade(settings.database_url)
+    print("the database is up to date")
+    return 0
+
+
+async def run_sandbox_host(settings: Settings, *, port: int, is_unsafe: bool) -> int:
+    """Serve sandboxes on 127.0.0.1 until told to stop."""
+    from threadwork.sandbox_host.app import HostSettings, run_host
+
+    set_up(settings.threadwork_log, settings.threadwork_log_format, name="sandbox-host")
+    stopped = stop_signal()
+    key = settings.e2b_api_key
+    host = HostSettings(
+        data_dir=settings.threadwork_data_dir / "sandboxes",
+        gateway_dir=settings.threadwork_data_dir / "gateway",
+        port=port,
+        api_key=key.get_secret_value() if key else None,
+        is_isolated=not (is_unsafe or settings.threadwork_unsafe_no_isolation),
+    )
+    async with run_host(host) as address:
+        print(f"sandbox-host {address.url}", flush=True)
+        await stopped.wait()
+    return 0
