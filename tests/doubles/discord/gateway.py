@@ -6,6 +6,7 @@ https://docs.discord.com/developers/topics/opcodes-and-status-codes#gateway. `do
 """
 
 import asyncio
+import contextlib
 import json
 import secrets
 from collections import deque
@@ -150,8 +151,10 @@ class Gateway:
                     return
 
     async def _send(self, connection: Connection, op: int, data: Any) -> None:
-        if not connection.socket.closed:
-            await connection.socket.send_str(json.dumps({"op": op, "s": None, "t": None, "d": data}))
+        # A client that has just gone is no fault of the double's.
+        with contextlib.suppress(ConnectionError):
+            if not connection.socket.closed:
+                await connection.socket.send_str(json.dumps({"op": op, "s": None, "t": None, "d": data}))
 
     async def _read(self, connection: Connection, text: str) -> None:
         now = asyncio.get_running_loop().time()

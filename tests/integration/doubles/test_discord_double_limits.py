@@ -170,3 +170,20 @@ async def test_too_many_requests_at_once_are_stopped_everywhere() -> None:
                 async with session.post(f"{double.api_url}/channels/{channel.id}/typing") as response:
                     answers.append((response.status, response.headers.get("X-RateLimit-Global")))
         assert answers == [(204, None)] * 50 + [(429, "true")]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [({}, 200), ({"title": "x" * 46}, 400), ({"custom_id": "x" * 101}, 400), ({"components": []}, 400)],
+)
+async def test_forms_are_held_to_their_limits(change: dict[str, Any], status: int) -> None:
+    async with DiscordDouble() as double:
+        double.allow("50035")
+        ann = double.guild("G1").person("ann")
+        data = {"type": 2, "name": "x", "id": "1"}
+        begun = double.interactions.begin(2, ann.user, ann.channel("general"), data)
+        field = {"type": 4, "custom_id": "why", "style": 2}
+        form = {"title": "Why", "custom_id": "form", "components": [{"type": 18, "label": "Why", "component": field}]}
+        path = f"/interactions/{begun.id}/{begun.token}/callback?with_response=1"
+        assert (await _post(double, path, {"type": 9, "data": form | change}))[0] == status
+        assert (begun.seen.modal is not None) == (status == 200)
