@@ -166,7 +166,7 @@ def _words(  # noqa: PLR0911 - one return per cause
     if "credit balance" in detail.lower():
         return "The model's API says that the account has no credit left. Whoever runs this must top it up."
     if status is not None:
-        said = f" It says: {detail}" if detail and status not in (401, 429, 529) else ""
+        said = f" It says: {detail}." if detail and status not in (401, 429, 529) else ""
         if status in _BY_STATUS:
             return _BY_STATUS[status] + said
         if status >= 500:

@@ -33,7 +33,8 @@ def test_nothing_changes_a_view_after_the_turn_ended(before: list[e.RunEvent], l
     assert ended.is_over
     assert after(*late, END, view=ended) == ended
     assert ended.final == "All done."
-    assert ended.asks == ended.running_steps == ()
+    assert ended.asks == ()
+    assert ended.running_steps == ()
     assert ended.stream == ""
 
 
