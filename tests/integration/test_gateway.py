@@ -395,6 +395,33 @@ async def test_the_log_has_neither_secrets_nor_words(
         assert secret not in logged
 
 
+async def test_the_log_tells_of_a_client_that_left_and_keeps_to_one_line(
+    gateway: Reached, anthropic: AnthropicDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    anthropic.queue.append(Reply((Text("early"), Hang())))
+    async with gateway.post() as answer:
+        await answer.content.readany()
+        answer.close()
+    await anthropic.wait_until(lambda: anthropic.requests[0].answer == "client left")
+    async with gateway.post(path="/v1/two%0Alines") as answer:
+        assert answer.status == 404
+
+    logged = [record.getMessage() for record in caplog.records if record.name == "worker.gateway"]
+    assert [line.split()[:3] for line in logged] == [
+        ["POST", "/v1/messages", "left"],
+        ["POST", "/v1/two%0Alines", "404"],
+    ]
+
+
+async def test_a_port_that_is_taken_is_named(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken = listening.getsockname()[1]
+        with pytest.raises(Unavailable, match=f"127.0.0.1:{taken}"):
+            async with a_gateway(folder, "http://127.0.0.1:1", port=taken):
+                pass
+
+
 async def test_the_cli_works_through_the_socket_with_a_placeholder(
     gateway: Reached, anthropic: AnthropicDouble, folder: Path
 ) -> None:

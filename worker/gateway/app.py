@@ -67,7 +67,7 @@ async def serve_gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway that takes requests while the context is open.
 
-    Raises Misconfigured for an address it cannot use, Unavailable when another gateway has the socket.
+    Raises Misconfigured for an address it cannot use, Unavailable when another has the socket or the port.
     """
     upstream = _upstream_url(settings.upstream)
     timeout = aiohttp.ClientTimeout(
@@ -95,7 +95,7 @@ async def serve_gateway(
             outbound_proxy=_outbound_proxy(upstream),
         )
         app = web.Application(client_max_size=LARGEST_REQUEST)
-        app.router.add_route("*", "/{path:.*}", proxy.handle)
+        app.router.add_route("*", r"/{path:[\s\S]*}", proxy.handle)
         # Cancelling the handler of a client that left is what ends the request upstream.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
         stack.push_async_callback(runner.cleanup)
@@ -166,6 +166,9 @@ def _remove_own(path: Path, inode: int) -> None:
 
 
 async def _listen_on_port(runner: web.AppRunner, host: str, port: int) -> int:
-    listening = socket.create_server((host, port))
+    try:
+        listening = socket.create_server((host, port))
+    except OSError as failure:
+        raise Unavailable(f"the gateway's address {host}:{port}", failure.strerror or str(failure)) from failure
     await web.SockSite(runner, listening).start()
     return int(listening.getsockname()[1])

@@ -74,9 +74,12 @@ class Proxy:
         elif chat_id is None:
             response = refusals.wrong_token()
         else:
-            response = await self._checked(request, chat_id, started)
-        took_ms = 1000 * (time.monotonic() - started)
-        log.info("%s %s %s chat=%s %.0f ms", request.method, request.path, response.status, chat_id or "-", took_ms)
+            try:
+                response = await self._checked(request, chat_id, started)
+            except asyncio.CancelledError:
+                _log_access(request, "left", chat_id, started)
+                raise
+        _log_access(request, str(response.status), chat_id, started)
         return response
 
     async def _checked(self, request: web.Request, chat_id: str, started: float) -> web.StreamResponse:
@@ -170,6 +173,13 @@ async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse, meter
         return response
     await response.write_eof()
     return response
+
+
+def _log_access(request: web.Request, outcome: str, chat_id: str | None, started: float) -> None:
+    """One line a request: no query, no body, no header; the path as it was sent, so that it stays one line."""
+    path = request.rel_url.raw_path[:200]
+    took_ms = 1000 * (time.monotonic() - started)
+    log.info("%s %s %s chat=%s %.0f ms", request.method, path, outcome, chat_id or "-", took_ms)
 
 
 def _token_of(headers: Mapping[str, str]) -> str:
