@@ -53,12 +53,12 @@ _LOOKS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
     **dict.fromkeys(("test", "[", "[["), _without(r"(?s).*(?:\$\(|`)")),
     "file": _without(r"-[a-zA-Z]*C|--compile"),
     "jq": _without(r"(?s).*\benv\b|.*\$ENV"),
-    "rg": _without(r"--pre"),
+    "rg": _without(r"--pre|--hostname-bin"),
     "sort": _without(r"-[a-zA-Z]*o|--output|--compress-program|-T|--temporary"),
     "tree": _without(r"-[a-zA-Z]*o|--output"),
     "uniq": _at_most(1),
     "xxd": _at_most(1),
-    "date": _without(r"-[a-zA-Z]*s|--set"),
+    "date": _without(r"-[a-zA-Z]*s|--set|\d"),
     "find": _without(r"-(?:delete|exec|execdir|ok|okdir|fprint|fprintf|fls|fprint0)"),
     "sed": lambda words: (
         len(words) > 1

@@ -13,7 +13,7 @@ HOME: Final = "/home/user"
 _SCRATCH: Final = ("/tmp", "/var/tmp")  # noqa: S108 - the sandbox's own
 _DEVICES: Final = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty", "/dev/zero"))
 _SECRET: Final = re.compile(
-    r"""(?:^|/)(?:
+    r"""(?:^|[/:])(?:
         \.env(?:\.(?!example$|sample$|template$|dist$)[\w.-]*)?$ | \.envrc$
         | id_(?:rsa|dsa|ecdsa|ed25519)[^/]*$ | \.ssh(?:/|$) | \.gnupg(?:/|$) | \.aws(?:/|$) | \.azure(?:/|$)
         | \.config/(?:gcloud|gh|hub)(?:/|$) | \.kube(?:/|$) | \.docker(?:/|$)

@@ -34,6 +34,7 @@ from core.domain.risky import (
 from core.domain.wrappers import SHELLS, commands_run
 
 MAX_CWDS: Final = 16
+_SAYS: Final = frozenset(("echo", "printf", "grep", "rg", "sed", "test", "[", "[[", "jq"))
 _SHOWS: Final = frozenset(("cat", "head", "tail", "less", "more", "grep", "cp", "strings"))
 _ELSEWHERE: Final = "/some/place/that/is/not/known"
 
@@ -95,15 +96,15 @@ def _risks(command: Simple, cwds: frozenset[str]) -> Iterator[Risk]:
         return
     first = command.words[0]
     name = command.name
-    if not name:
+    if not name or name.startswith("-"):
         yield _risk(first, UNCLEAR)
         return
-    if why := ALWAYS.get(name):
+    if why := ALWAYS.get(name, ALWAYS.get(name.rstrip("0123456789."))):
         yield _risk(first, why, name)
     elif "." in first.text and is_secret(first.text):
         yield _risk(first, SECRETS)
     yield from _words(command)
-    yield from _inner(command, SAME.get(name, name))
+    yield from _inner(command, name if name in INNER else SAME.get(name, name.rstrip("0123456789.")))
     yield from _code(command)
     if name in _WRITES:
         yield from _written(command, cwds)
@@ -118,6 +119,8 @@ def _assigned(command: Simple) -> Iterator[Risk]:
     for word in command.assignments:
         if any(is_secret_name(name) for name in word.variables):
             yield _risk(word, SECRETS)
+        if word.is_literal and re.search(r"\$\(|`", word.text):
+            yield _risk(word, UNCLEAR)
         if (
             re.match(r"(?:LD_|DYLD_|GIT_|BASH_ENV=|ENV=|IFS=|PROMPT_COMMAND=|SHELLOPTS=|PS4=)", word.text)
             and command.words
@@ -148,7 +151,9 @@ def _words(command: Simple) -> Iterator[Risk]:
         names_secret = any(is_secret(text) for text in (word.text, tail, tail.lstrip("@:")))
         if names_secret or is_hidden_glob or any(is_secret_name(name) for name in word.variables):
             yield _risk(word, SECRETS)
-        elif re.match(r"/dev/(?:tcp|udp)/", word.text):
+        elif re.match(r"/dev/(?:tcp|udp)/", word.text) or (
+            command.name not in _SAYS and re.match(r"(?:https?|ftp|ssh|git|wss?)://|git@[\w.-]+:", word.text)
+        ):
             yield _risk(word, NETWORK)
 
 
@@ -224,24 +229,27 @@ def _code(command: Simple) -> Iterator[Risk]:
 
 
 def _interpreted(command: Simple, takes_code: re.Pattern[str]) -> Iterator[Risk]:
-    rest = list(command.words[1:])
-    while rest:
-        word = rest.pop(0)
-        if not word.is_literal or (not word.text.startswith("-") and word.text.startswith("/dev/")):
+    rest = command.words[1:]
+    # Wherever it stands: which options take a value differs, and one must not hide the code behind it.
+    for at, word in enumerate(rest):
+        if takes_code.match(word.text):
+            given = rest[at + 1] if at + 1 < len(rest) else word
+            yield from _given(given, command.name, has_code=given is not word)
+            return
+        if word.text == "-m" and at + 1 < len(rest):
+            yield from _module(command, list(rest[at + 1 :]))
+            return
+    for word in rest:
+        is_option = word.text.startswith("-")
+        if not word.is_literal or word.text.startswith("/dev/"):
             yield _risk(word, UNCLEAR, command.name)
             return
-        if word.text == "-m" and rest:
-            yield from _module(command, rest)
-            return
-        if takes_code.match(word.text):
-            yield from _given(rest[0] if rest else word, command.name, has_code=bool(rest))
-            return
-        if len(word.text) > 2 and not word.text.startswith("--") and takes_code.match(word.text[:2]):
+        if is_option and not word.text.startswith("--") and takes_code.match(word.text[:2]):
             yield from _hinted(word, word.text[2:], command.name)
             return
         if word.text == "-":
             break
-        if not word.text.startswith("-"):
+        if not is_option:
             return
     yield from _read_from_stdin(command)
 
@@ -336,7 +344,7 @@ def _special(command: Simple) -> Iterator[Risk]:  # noqa: C901 - a list of cases
         yield _risk(first, STOPS, name)
     elif name in ("export", "declare", "typeset", "readonly", "local"):
         for word in command.words[1:]:
-            if re.match(r"(?:PATH|LD_\w+|BASH_ENV|ENV|IFS|GIT_\w+|PROMPT_COMMAND)=", word.text):
+            if re.match(r"(?:LD_\w+|BASH_ENV|ENV|IFS|GIT_\w+|PROMPT_COMMAND)=", word.text):
                 yield _risk(word, UNCLEAR)
     elif name == "sed" and any(re.fullmatch(r"-[a-zA-Z]*i.*|--in-place.*", text) for text in texts):
         for word in command.words[-1:]:

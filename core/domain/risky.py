@@ -43,7 +43,7 @@ ALWAYS: Final[dict[str, str]] = {
     ),
     **_names(
         "apt apt-get aptitude dpkg dnf yum rpm apk pacman zypper brew port snap flatpak pipx conda mamba micromamba "
-        "npx bunx pnpx easy_install nvm rustup sdk asdf mise corepack nix-env nix-shell nix",
+        "npx bunx uvx pnpx easy_install nvm rustup sdk asdf mise corepack nix-env nix-shell nix",
         INSTALLS,
     ),
     **_names("twine gem-push", PUBLISHES),
@@ -56,8 +56,14 @@ ALWAYS: Final[dict[str, str]] = {
     **_names("shred wipe", DELETES),
     **_names("pkill killall fuser", STOPS),
     **_names("crontab at batch", LATER),
-    **_names("alias enable watch parallel entr script screen tmux expect ssh-agent", UNCLEAR),
-    **_names("printenv pass gpg security secret-tool ssh-keygen ssh-add", SECRETS),
+    **_names(
+        "alias enable hash mapfile readarray complete bind watch parallel entr script screen tmux expect ssh-agent "
+        "taskset chrt prlimit flock runuser setarch linux32 linux64 unbuffer xvfb-run dbus-run-session direnv "
+        "start-stop-daemon run-parts rlwrap sshpass proxychains proxychains4 torsocks faketime fakeroot firejail "
+        "bwrap vim vi nvim ed ex emacs",
+        UNCLEAR,
+    ),
+    **_names("printenv op doppler dotenv pass gpg security secret-tool ssh-keygen ssh-add", SECRETS),
 }
 
 # The first word after the command's own options, and what it means. `*`: any other; "" : none.

@@ -158,6 +158,8 @@ class _Reader:
             self._for()
         elif raw == "[[":
             self._condition(draft, word)
+        elif raw == "-p" and re.search(r"\btime\s+\Z", self.line[: word.start]):
+            return
         elif raw not in _GOES_ON:
             (draft.assignments if _ASSIGNMENT.match(raw) else draft.words).append(word)
 

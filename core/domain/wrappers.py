@@ -40,11 +40,19 @@ _WRAPPERS: Final = {
     "builtin": _wrapper(),
     "exec": _wrapper("-a", "cl"),
     "chronic": _wrapper("", "ve"),
+    "busybox": _wrapper(),
+    "toybox": _wrapper(),
     "xargs": _wrapper("-I -n -P -L -d -s -E --max-args --max-procs --max-lines --delimiter --replace", "0rtx"),
 }
 _LONG_FLAGS: Final = frozenset(
     ("--null", "--no-run-if-empty", "--foreground", "--preserve-status", "--verbose", "--fork", "--wait", "--ctty")
 )
+# Programs that run another one by a word of theirs.
+_RUNNERS: Final = {
+    **dict.fromkeys(("uv", "poetry", "pipenv", "pdm", "hatch", "rye"), "run"),
+    "bundle": "exec",
+}
+_RUNNER_FLAGS: Final = frozenset(("--no-sync", "--frozen", "--locked", "--offline", "-q", "--quiet", "--"))
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=")
 _EXECS: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
@@ -71,6 +79,8 @@ def _opened(command: Simple, depth: int) -> Iterator[Simple]:
         yield from _env(command, depth)
     elif name == "command" and {"-v", "-V"} & set(command.texts[1:2]):
         yield command
+    elif name in _RUNNERS and command.texts[1:2] == (_RUNNERS[name],):
+        yield from _ran(command, depth)
     elif name in _WRAPPERS:
         yield from _wrapped(command, depth)
     elif name == "find":
@@ -81,6 +91,19 @@ def _opened(command: Simple, depth: int) -> Iterator[Simple]:
         yield from _text(command, command.words[1:2], depth)
     else:
         yield command
+
+
+def _ran(command: Simple, depth: int) -> Iterator[Simple]:
+    """`uv run …`: the program in the project's own environment."""
+    rest = command.words[2:]
+    while rest and rest[0].text in _RUNNER_FLAGS:
+        rest = rest[1:]
+    if not rest or rest[0].text.startswith("-"):
+        raise Unreadable(f"`{command.name} {command.texts[1]}` with options")
+    if rest[0].text.endswith(".py"):
+        yield command
+    else:
+        yield from _opened(replace(command, words=rest), depth + 1)
 
 
 def _text(command: Simple, words: tuple[Word, ...], depth: int) -> Iterator[Simple]:
