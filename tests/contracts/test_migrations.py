@@ -74,13 +74,27 @@ async def test_an_empty_database_is_migrated_and_a_migrated_one_left_alone(datab
         assert (await stores.chats.get(accepted.chat.id)).id == accepted.chat.id
 
 
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = :key"
+
+
 async def test_programs_that_start_at_once_migrate_once(database_url: str) -> None:
     await emptied(database_url)
     program = "import asyncio, sys; from migrations.run import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
-    started = [await asyncio.create_subprocess_exec(sys.executable, "-c", program, database_url) for _ in range(3)]
-    async with asyncio.timeout(120):
-        codes = [await process.wait() for process in started]
+    async with open_engine(database_url) as engine, engine.connect() as gate:
+        await gate.execute(text("SELECT pg_advisory_lock(:key)"), {"key": run.LOCK})
+        started = [await asyncio.create_subprocess_exec(sys.executable, "-c", program, database_url) for _ in range(3)]
+        try:
+            async with asyncio.timeout(90):
+                while (await gate.execute(text(WAITING), {"key": run.LOCK})).scalar_one() < 3:
+                    await asyncio.sleep(0.05)
+                await gate.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": run.LOCK})
+                codes = [await process.wait() for process in started]
+        finally:
+            for process in started:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
 
     assert codes == [0, 0, 0]
     assert await version(database_url) == run.head()

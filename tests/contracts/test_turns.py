@@ -161,6 +161,17 @@ async def test_events_with_anything_an_agent_can_print_are_stored(stage: Stage) 
     assert long.event == TextWritten("x" * 300_000)
 
 
+@pytest.mark.parametrize("odd", ["\x00", "\ud800", "\udc00\ud800", float("inf"), "\\u0000"])
+async def test_one_odd_character_does_not_end_a_turn(stage: Stage, odd: str | float) -> None:
+    fence, turn, _ = await stage.begun()
+
+    await stage.stores.turns.record(fence, turn.id, 2, [ToolStarted("tu1", "Bash", "Run", {"command": odd})], SEAT)
+    await stage.stores.turns.finish(fence, turn.id, 3, end(text=f"It printed {odd}."), SEAT)
+
+    assert len(await stage.stores.turns.events(turn.id)) == 3
+    assert (await stage.stores.turns.get(turn.id)).text.startswith("It printed ")
+
+
 async def test_what_is_only_shown_is_not_stored(stage: Stage) -> None:
     fence, turn, _ = await stage.begun()
 
