@@ -82,9 +82,7 @@ def _after_cd(command: Simple, cwds: set[str]) -> set[str]:
         return cwds | {resolve("~")}
     if len(targets) > 1 or not targets[0].is_literal or targets[0].has_glob or targets[0].text == "-":
         return cwds | {_ELSEWHERE}
-    # Applied twice, so that two `cd ..` in a row cannot be mistaken for one.
-    for _ in range(2):
-        cwds = cwds | {resolve(targets[0].text, cwd) for cwd in cwds}
+    cwds = cwds | {resolve(targets[0].text, cwd) for cwd in cwds}
     return cwds if len(cwds) <= MAX_CWDS else {_ELSEWHERE}
 
 

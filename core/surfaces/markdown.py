@@ -118,7 +118,8 @@ def _piece(rest: str, limit: int, fence: Fence | None, length: Callable[[str], i
     """One piece of at most `limit`, what is left, and the code block that stays open."""
     opening = fence.opening if fence else ""
     markers = [found["marker"] for found in map(_FENCE.fullmatch, rest.split("\n")) if found]
-    reserve = max((length(f"\n{marker}") for marker in (*markers, fence.marker if fence else "")), default=0)
+    markers += [fence.marker] if fence else []
+    reserve = max((length(f"\n{marker}") for marker in markers), default=0)
     if length(opening) + reserve > limit // 2:
         opening, reserve = "", 0
     whole = opening + rest.rstrip()
