@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from core.domain import events as e
 from core.domain.turn import Usage
 from core.domain.view import StepState, View, fold
+from tests.steady import steady
 from worker.agent.clip import MAX_INPUT_BYTES, MAX_OUTPUT_CHARS
 from worker.agent.results import ResultSeen, read_result
 from worker.agent.translate import AgentInit, Translated, Translator
@@ -381,6 +382,7 @@ odd_lines = st.one_of(
 )
 
 
+@steady
 @given(st.lists(odd_lines, max_size=6))
 def test_nothing_that_stands_in_a_line_raises_and_all_of_it_can_be_stored(lines: list[Any]) -> None:
     translator = Translator()

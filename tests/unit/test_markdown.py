@@ -10,6 +10,7 @@ from wcwidth import wcswidth
 
 from core.surfaces.markdown import MIN_LIMIT, balance, fence_after, fenced, neutralise_mentions, split
 from core.surfaces.tables import tables
+from tests.steady import steady
 
 FENCE_LINE = re.compile(r"(?m)^ {0,3}(`{3,}|~{3,})[^\n]*$")
 
@@ -33,6 +34,7 @@ texts = st.lists(lines, max_size=40).map("\n".join)
 measures = st.sampled_from([len, utf16])
 
 
+@steady
 @given(texts, st.integers(MIN_LIMIT, 400), measures)
 @example("```py\n" + "x" * 200 + "\n```", 60, len)
 @example("a\n" * 30 + "```\n" + "b\n" * 60 + "```\nend", 50, len)
@@ -42,16 +44,19 @@ def test_no_piece_is_over_its_limit(text: str, limit: int, length: Callable[[str
         assert piece.strip()
 
 
+@steady
 @given(texts, st.integers(MIN_LIMIT, 400), measures)
 def test_the_pieces_together_hold_the_whole_text_in_order(text: str, limit: int, length: Callable[[str], int]) -> None:
     assert bare("\n".join(split(text, limit, length=length))) == bare(text)
 
 
+@steady
 @given(st.text(max_size=2000), st.integers(MIN_LIMIT, 400))
 def test_any_text_at_all_is_kept_but_for_white_space(text: str, limit: int) -> None:
     assert bare("\n".join(split(text, limit))) == bare(text)
 
 
+@steady
 @given(texts, st.integers(100, 400))
 def test_every_piece_closes_the_code_it_opens(text: str, limit: int) -> None:
     pieces = split(text, limit)
@@ -61,6 +66,7 @@ def test_every_piece_closes_the_code_it_opens(text: str, limit: int) -> None:
         assert fence_after(pieces[-1]) is None
 
 
+@steady
 @given(texts, st.integers(200, 400), st.integers(MIN_LIMIT, 199))
 def test_the_first_piece_has_a_limit_of_its_own(text: str, limit: int, first: int) -> None:
     pieces = split(text, limit, first=first)
@@ -136,6 +142,7 @@ def test_a_streaming_tail_is_closed(text: str, closed: str) -> None:
     assert balance(text) == closed
 
 
+@steady
 @given(texts)
 def test_a_balanced_text_has_no_open_code_block(text: str) -> None:
     assert fence_after(balance(text)) is None
@@ -192,6 +199,7 @@ def test_what_is_no_table_is_left_alone(text: str) -> None:
     assert tables(text, 40) == text
 
 
+@steady
 @given(
     st.lists(st.lists(words.filter(lambda word: "|" not in word), min_size=2, max_size=4), min_size=2, max_size=5),
     st.integers(30, 80),

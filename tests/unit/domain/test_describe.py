@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.describe import MAX_LINE, command_of, diff_of, line_of, risky_spans, visible
+from tests.steady import steady
 
 LINES: list[tuple[str, dict[str, Any], str]] = [
     ("Bash", {"command": "python3 fizzbuzz.py"}, "Runs `python3 fizzbuzz.py`"),
@@ -63,6 +64,7 @@ fields = st.sampled_from(
 )
 
 
+@steady
 @given(tools, st.dictionaries(fields | st.text(max_size=5), junk, max_size=5))
 def test_any_call_gives_one_short_line_and_nothing_raises(tool: str, given_input: dict[str, Any]) -> None:
     line = line_of(tool, given_input)
@@ -102,6 +104,7 @@ def test_the_risky_parts_of_a_command_are_marked(command: str, marked: list[tupl
     assert all(word in why for (_, _, why), (_, word) in zip(spans, marked, strict=True))
 
 
+@steady
 @given(st.text(alphabet="abc $()`'\"\\|&;<>{}\n\u202ecurl", max_size=40))
 def test_spans_are_in_order_and_never_overlap(command: str) -> None:
     last = 0

@@ -13,6 +13,7 @@ from core.domain import events as e
 from core.domain.approval import ApprovalKind
 from core.domain.states import ApprovalState, TurnState
 from core.domain.turn import Usage
+from tests.steady import steady
 
 KINDS: tuple[type[Any], ...] = get_args(e.RunEvent)
 json_values = st.recursive(
@@ -38,6 +39,7 @@ def made(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
 def test_every_event_comes_back_from_its_wire_form(kind: type[Any]) -> None:
+    @steady
     @given(made(kind))
     def comes_back(event: e.RunEvent) -> None:
         wire = json.loads(json.dumps(e.to_json(event)))

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from core.domain.message import MAX_CHARS, clean
 from core.errors import BadInput
+from tests.steady import steady
 
 
+@steady
 @given(st.text(min_size=1))
 def test_a_cleaned_text_can_be_stored_and_sent_and_cleaning_it_again_changes_nothing(text: str) -> None:
     try:

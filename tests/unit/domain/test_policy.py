@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from core.domain.approval import Rule
 from core.domain.chat import Mode
 from core.domain.policy import PLAN_MODE, Allow, Ask, Deny, Ruling, decide, rule_from
+from tests.steady import steady
 
 
 def bash(command: str, mode: Mode = Mode.AUTO, *rules: str, blocked: str | None = None) -> Ruling:
@@ -589,6 +590,7 @@ names = st.sampled_from(
 fields = st.sampled_from(["command", "file_path", "url", "path", "glob", "pattern", "notebook_path", "edits"])
 
 
+@steady
 @given(st.sampled_from(list(Mode)), names, st.dictionaries(fields, junk, max_size=4))
 def test_no_input_makes_it_raise(mode: Mode, name: str, given_input: dict[str, Any]) -> None:
     assert isinstance(decide(mode, name, given_input, [Rule("Bash", "a *"), Rule("Read", "*")]), Allow | Deny | Ask)
@@ -601,6 +603,7 @@ shellish = st.lists(
 ).map("".join)  # fmt: skip
 
 
+@steady
 @given(shellish)
 def test_no_shell_line_makes_it_raise_and_curl_never_slips_through(line: str) -> None:
     ruling = bash(line)

@@ -13,6 +13,7 @@ from core.domain.approval import ApprovalKind
 from core.domain.states import ApprovalState, TurnState
 from core.domain.turn import Usage
 from core.domain.view import MAX_STEPS_KEPT, StepState, View, fold
+from tests.steady import steady
 from tests.unit.domain.test_events import KINDS, made
 
 END = e.TurnFinished(TurnState.DONE, "All done.", Usage(1, 2), Decimal("0.5"), 2.0, None, "claude-x")
@@ -27,6 +28,7 @@ def tool(number: int, parent: str | None = None) -> e.ToolStarted:
     return e.ToolStarted(f"t{number}", "Bash", f"Runs `{number}`", {}, parent)
 
 
+@steady
 @given(st.lists(any_event, max_size=30), st.lists(any_event, max_size=10))
 def test_nothing_changes_a_view_after_the_turn_ended(before: list[e.RunEvent], late: list[e.RunEvent]) -> None:
     ended = after(*before, END)
@@ -38,11 +40,13 @@ def test_nothing_changes_a_view_after_the_turn_ended(before: list[e.RunEvent], l
     assert ended.stream == ""
 
 
+@steady
 @given(st.lists(any_event, max_size=30))
 def test_any_events_in_any_order_fold(events: list[e.RunEvent]) -> None:
     assert after(*events).state is TurnState.RUNNING
 
 
+@steady
 @given(st.lists(any_event, max_size=30))
 def test_deltas_leave_no_trace_once_the_blocks_are_written(events: list[e.RunEvent]) -> None:
     stored = [event for event in events if not isinstance(event, e.FLEETING)]
