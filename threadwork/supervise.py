@@ -58,10 +58,10 @@ class _Child:
     async def keep(self) -> None:
         """Run the program until stopped, starting it again when it ends."""
         delay = 0.2
-        while not self._is_stopping:
+        while True:
             started = asyncio.get_running_loop().time()
             code = await self._once()
-            if self._is_stopping:
+            if self._is_told_to_stop():
                 return
             if not self.said.done():
                 self.said.set_exception(Unavailable(self.program.name, f"it ended with {code} before it was ready"))
@@ -70,6 +70,9 @@ class _Child:
             delay = 0.2 if lived > 30 else min(delay * 2, 10.0)
             log.warning("program_died", program=self.program.name, code=code, again_in_s=delay)
             await asyncio.sleep(delay)
+
+    def _is_told_to_stop(self) -> bool:
+        return self._is_stopping
 
     async def _once(self) -> int:
         process = await asyncio.create_subprocess_exec(

@@ -1,8 +1,8 @@
 """`threadwork up`: everything on one machine, in the foreground.
 
 In order: embedded servers where no address was given, migrations, then side by side the sandbox host, the offline model
-where no credential is set, the gateway, the workers and the bots whose tokens are set. The real credential goes into the
-gateway's environment only. Next: `supervise.py`.
+where no credential is set, the gateway, the workers and the bots whose tokens are set. The real credential goes into
+the gateway's environment only. Next: `supervise.py`.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ import asyncio
 import importlib.util
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from threadwork.embedded.folder import owned, socket_folder
 
 START_S: Final = 30.0
 STOP_S: Final = 6.0
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "200",
@@ -47,8 +47,10 @@ def binaries() -> Path:
 
 
 @asynccontextmanager
-async def embedded_postgres(data_dir: Path) -> AsyncIterator[str]:
+async def embedded_postgres(data_dir: Path, settings: Mapping[str, str] = SETTINGS) -> AsyncIterator[str]:
     """Run Postgres on `data_dir`/postgres and yield its address for SQLAlchemy and asyncpg.
+
+    `settings` are the server's own; tests leave out what only a power cut would need.
 
     Raises `Misconfigured` when another process owns it, `Unavailable` when it does not start.
     """
@@ -63,8 +65,8 @@ async def embedded_postgres(data_dir: Path) -> AsyncIterator[str]:
         (folder / "postmaster.pid").unlink(missing_ok=True)
         for stale in sockets.glob(".s.PGSQL.*"):
             stale.unlink(missing_ok=True)
-        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-        argv = [str(binaries() / "postgres"), "-D", str(folder), "-k", str(sockets), "-p", "5432", *settings]
+        argv = [str(binaries() / "postgres"), "-D", str(folder), "-k", str(sockets), "-p", "5432"]
+        argv += [f"--{name}={value}" for name, value in settings.items()]
         # SIGINT is Postgres's fast shutdown: sessions are ended, everything is written.
         async with child(argv, log, stop=signal.SIGINT, stop_s=STOP_S, hides_root=True) as process:
             await _until_ready(str(sockets), process.poll, log)
