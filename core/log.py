@@ -60,7 +60,18 @@ def set_up(level: str = "info", style: str = "text", *, name: str = "") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "aiohttp.access", "e2b", "slack_bolt", "slack_sdk", "discord", "asyncio"):
+    for noisy in (
+        "httpx",
+        "httpcore",
+        "aiohttp.access",
+        "e2b",
+        "slack_bolt",
+        "slack_sdk",
+        "discord",
+        "asyncio",
+        "arq",
+        "alembic",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     if name:
         structlog.contextvars.bind_contextvars(process=name)

@@ -11,6 +11,7 @@ from core.domain.chat import ChatSettings, Mode
 from core.errors import BadInput
 from core.log import set_up
 from core.settings import Settings
+from threadwork.offline_model import MODEL as OFFLINE_MODEL
 from threadwork.stack import borrowed_stack
 
 Choice = TypeVar("Choice", Approve, Mode)
@@ -35,7 +36,8 @@ async def run_chat_command(
         borrowed_stack(settings.threadwork_data_dir) as stack,
         open_console(settings.database_url or stack.database_url, settings.redis_url or stack.redis_url, name) as chat,
     ):
-        wanted = ChatSettings(mode=chosen, model=settings.threadwork_model)
+        model = settings.threadwork_model or (OFFLINE_MODEL if stack.is_offline else None)
+        wanted = ChatSettings(mode=chosen, model=model)
         if prompts:
             return await Player(chat, wanted, always(how), as_json=as_json).play(prompts)
         from bots.console.terminal import talk

@@ -123,12 +123,11 @@ class Rulings:
         request = self._open.pop(str(approval.id))
         if approval.decision is None:
             return
-        rule = None
         if approval.decision.verdict is Verdict.ALWAYS and approval.kind is ApprovalKind.TOOL:
             rule = rule_from(approval.tool, approval.input, approval.suggestions)
             await self._stores.approvals.add_rule(chat.id, rule, approval.decided_by or "")
             self._rules.append(rule)
-        request.settle(answer_to(request, approval.decision, approval.decided_by, rule))
+        request.settle(answer_to(request, approval.decision, approval.decided_by))
 
     def taken_back(self, body: Mapping[str, Any], pending: Mapping[str, str]) -> None:
         """Note that the agent no longer asks (a `control_cancel_request` line)."""

@@ -134,6 +134,13 @@ class ChatRun:
     def _telling(self, turn: Turn) -> Telling:
         return Telling(turn, self._stores, self._tools.bus, self._hold, self._presenter)
 
+    async def _begun(self, queued: Sequence[Message]) -> Telling:
+        """A new turn with these messages."""
+        turn = await self._stores.turns.begin(self._hold.fence, [message.id for message in queued])
+        telling = self._telling(turn)
+        await telling.began()
+        return telling
+
     # ------------------------------------------------------------ one seat
 
     async def _work_once(self) -> bool:
@@ -143,13 +150,14 @@ class ChatRun:
         if turn is None and not queued:
             return False
         if turn is None:
-            turn = await self._stores.turns.begin(self._hold.fence, [message.id for message in queued])
-        elif turn.state is TurnState.WAITING:
-            if not await self._is_moved(turn, queued):
-                return False
-            await self._stores.turns.unpark(self._hold.fence, turn.id)
-        telling = self._telling(turn)
-        await telling.catch_up()
+            telling = await self._begun(queued)
+        else:
+            if turn.state is TurnState.WAITING:
+                if not await self._is_moved(turn, queued):
+                    return False
+                await self._stores.turns.unpark(self._hold.fence, turn.id)
+            telling = self._telling(turn)
+            await telling.catch_up()
         self._presenter.mark_messages()
         try:
             return await self._seat_and_talk(telling)
@@ -180,7 +188,7 @@ class ChatRun:
         rules = await self._stores.approvals.rules(self._chat.id)
         chat = replace(self._chat, seat=self._seat)
         is_asked = await self._waits_without_agent(telling, sandbox)
-        seated = await self._tools.seating.agent(chat, sandbox, self._seat, rules, may_start=not is_asked)
+        seated = await self._tools.seating.agent(chat, sandbox, self._seat, may_start=not is_asked)
         if seated is None:
             await self._park(telling.turn, sandbox)
             return False
@@ -238,9 +246,7 @@ class ChatRun:
             queued = await self._stores.messages.queued(self._chat.id)
             if queued or talk.is_unasked:
                 talk.is_unasked = False
-                turn = await self._stores.turns.begin(self._hold.fence, [message.id for message in queued])
-                telling = self._telling(turn)
-                await telling.catch_up()
+                telling = await self._begun(queued)
                 self._presenter.mark_messages()
                 return telling
             if not await talk.idle(self._tools.limits.linger_s):

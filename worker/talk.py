@@ -37,6 +37,7 @@ from worker.wording import said_by
 
 log = structlog.get_logger(__name__)
 _BATCH: Final = 400
+SCRIPTED: Final = "offline-"
 
 
 class Outcome(StrEnum):
@@ -251,7 +252,9 @@ class Talk:
         return bool(uuids & (turn.said.keys() | turn.notes)) or (not uuids and result.origin is None)
 
     async def _finish(self, turn: _Open, result: ResultSeen, told: list[e.RunEvent]) -> None:
-        cost = result.total_cost_usd - self.seat.cost_seen_usd
+        # The scripted model costs nothing, though the CLI has a price for every name.
+        is_free = (result.model or "").startswith(SCRIPTED)
+        cost = Decimal(0) if is_free else result.total_cost_usd - self.seat.cost_seen_usd
         self.seat = replace(self.seat, cost_seen_usd=result.total_cost_usd)
         if told:
             await turn.telling.tell(told, self.seat)

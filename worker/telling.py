@@ -48,6 +48,11 @@ class Telling:
             self.asks[str(approval.id)] = approval
         self._show()
 
+    async def began(self) -> None:
+        """Publish and show a turn that was just begun: its first event was stored with it."""
+        first = await self._stores.turns.events(self.turn.id)
+        await self._out([recorded.event for recorded in first])
+
     def _show(self) -> None:
         self._presenter.show(self.turn.id, self.view, self.asks)
 

@@ -6,7 +6,7 @@ talks. What is shown comes from the event bus, and from the database where the b
 
 import getpass
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -20,7 +20,7 @@ from core.domain.chat import Author, Chat, ChatSettings, Place, Platform, Role
 from core.domain.events import RunEvent, TurnFinished
 from core.domain.message import Message
 from core.domain.turn import TurnId
-from core.ports import Cursor, EventBus, Missed, Stores
+from core.ports import Cursor, EventBus, Missed, Recorded, Stores
 from core.queue import ArqWorkQueue
 from core.store.stores import open_stores
 
@@ -79,18 +79,34 @@ class ConsoleChat:
         seq = 0
         async for item in self._bus.subscribe(chat.id, after):
             if isinstance(item, Missed):
-                for turn in reversed(await self.stores.turns.recent(chat.id, limit=3)):
-                    if turn_id is not None and turn.id != turn_id and turn.ended_at is not None:
-                        continue
-                    for recorded in await self.stores.turns.events(turn.id, after=seq if turn.id == turn_id else 0):
-                        turn_id, seq = turn.id, recorded.seq
-                        yield Seen(turn.id, recorded.event)
+                missed: Sequence[Recorded] = await self._missed(chat, turn_id, seq)
+            elif item.seq is None:
+                yield Seen(item.turn_id, item.event)
                 continue
-            if item.seq is not None:
-                if item.turn_id == turn_id and item.seq <= seq:
+            else:
+                at = seq if item.turn_id == turn_id else 0
+                if item.seq <= at:
                     continue
-                turn_id, seq = item.turn_id, item.seq
-            yield Seen(item.turn_id, item.event)
+                is_next = item.seq == at + 1
+                missed = [] if is_next else await self.stores.turns.events(item.turn_id, after=at)
+                if is_next:
+                    turn_id, seq = item.turn_id, item.seq
+                    yield Seen(item.turn_id, item.event)
+            for recorded in missed:
+                turn_id, seq = recorded.turn_id, recorded.seq
+                yield Seen(recorded.turn_id, recorded.event)
+
+    async def _missed(self, chat: Chat, turn_id: TurnId | None, seq: int) -> list[Recorded]:
+        """What the database has of the turn we know and of those after it."""
+        found: list[Recorded] = []
+        for turn in await self.stores.turns.recent(chat.id, limit=5):
+            is_known = turn.id == turn_id
+            if turn_id is None and turn.ended_at is not None:
+                break
+            found[:0] = await self.stores.turns.events(turn.id, after=seq if is_known else 0)
+            if is_known:
+                break
+        return found
 
 
 def is_end(event: RunEvent) -> bool:

@@ -101,8 +101,11 @@ class PostgresMessages:
             await deliver_all(connection, fence.chat_id, turn_id, ids)
 
     async def unmarked(self, chat_id: ChatId) -> Sequence[Message]:
-        """Messages in a final state that the receipt on them does not show: it is named like the state it shows."""
-        return await self._many(messages.c.chat_id == chat_id, IS_UNMARKED)
+        """Messages whose receipt does not show their state: a final one, or that they are being worked on."""
+        is_untold = any_of(messages.c.state, [MessageState.DELIVERED]) & (
+            messages.c.receipt.is_(None) | messages.c.receipt.not_in(["working", "steered"])
+        )
+        return await self._many(messages.c.chat_id == chat_id, IS_UNMARKED | is_untold)
 
     async def marked(self, fence: Fence, message_id: MessageId, receipt: str) -> None:
         """Remember which receipt is on a message."""

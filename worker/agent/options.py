@@ -6,11 +6,10 @@ transport would pass; what a custom transport must add itself is added here. Fac
 Next: `process.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from core.domain.approval import Rule
 from core.domain.chat import Mode
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ class Launch:
     mode: Mode
     model: str | None = None
     resume: str | None = None
-    rules: Sequence[Rule] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,6 @@ def sdk_options(launch: Launch) -> "ClaudeAgentOptions":
         include_partial_messages=True,
         # A repository's own settings could allow tools and run hooks: they are not ours.
         setting_sources=[],
-        allowed_tools=[str(rule) for rule in launch.rules],
         # In plan mode the CLI would ask its own classifier for Bash, and never us.
         settings='{"useAutoModeDuringPlan": false}',
         extra_args={"replay-user-messages": None},
@@ -110,6 +107,11 @@ def environment(access: ModelAccess) -> dict[str, str]:
         "CLAUDE_CODE_SDK_READS_SESSION_STATE": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_RETRIES": "4",
+        # The task list is off by default for newer models; people like to see it.
+        "CLAUDE_CODE_ENABLE_TODO_TOOLS": "1",
+        # A model that hangs: silence in mid-answer, and no answer at all, end after about two minutes of trying.
+        "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": "30000",
+        "API_TIMEOUT_MS": "120000",
         "IS_SANDBOX": "1",
         "DISABLE_AUTOUPDATER": "1",
     }

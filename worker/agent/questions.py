@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from claude_agent_sdk import PermissionResultAllow, PermissionResultDeny
-from claude_agent_sdk.types import PermissionUpdate
 
-from core.domain.approval import ApprovalKind, Decision, Rule, Verdict
+from core.domain.approval import ApprovalKind, Decision
 
 if TYPE_CHECKING:
     from claude_agent_sdk.types import PermissionResult, ToolPermissionContext
@@ -70,19 +69,12 @@ class Asking:
         return await request.answer
 
 
-def allowed(updated_input: dict[str, Any] | None = None, rule: Rule | None = None) -> "PermissionResult":
-    """The answer "go on". A rule goes to the CLI's session only: in its settings file it would be the workspace's."""
-    updates = None
-    if rule is not None:
-        wire: dict[str, Any] = {"toolName": rule.tool}
-        if rule.pattern is not None:
-            wire["ruleContent"] = rule.pattern
-        updates = [
-            PermissionUpdate.from_dict(
-                {"type": "addRules", "rules": [wire], "behavior": "allow", "destination": "session"}
-            )
-        ]
-    return PermissionResultAllow(updated_input=updated_input, updated_permissions=updates)
+def allowed(updated_input: dict[str, Any] | None = None) -> "PermissionResult":
+    """The answer "go on".
+
+    Rules stay on our side: the CLI's own matching of them is looser than `core/domain/policy.py`.
+    """
+    return PermissionResultAllow(updated_input=updated_input)
 
 
 def denied(words: str) -> "PermissionResult":
@@ -90,7 +82,7 @@ def denied(words: str) -> "PermissionResult":
     return PermissionResultDeny(message=words)
 
 
-def answer_to(request: ToolRequest, decision: Decision, by: str | None, rule: Rule | None) -> "PermissionResult":
+def answer_to(request: ToolRequest, decision: Decision, by: str | None) -> "PermissionResult":
     """What the agent is told when a person has decided."""
     who = by or "Somebody"
     if not decision.verdict.is_yes:
@@ -100,4 +92,4 @@ def answer_to(request: ToolRequest, decision: Decision, by: str | None, rule: Ru
         return denied(f"{who} denied this. {reason or 'Do not try it another way; say what you would have done.'}")
     if request.kind is ApprovalKind.QUESTION:
         return allowed({**request.input, "answers": decision.answers})
-    return allowed(decision.updated_input, rule if decision.verdict is Verdict.ALWAYS else None)
+    return allowed(decision.updated_input)

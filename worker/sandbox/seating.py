@@ -5,14 +5,13 @@ gone it is started, on its memory when the sandbox still has that. What was deci
 its seat under the fence. Next: `worker/agent/process.py`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from core.domain.approval import Rule
 from core.domain.chat import AgentSeat, Chat
 from core.domain.states import Actor, SandboxState, step
 from core.errors import Misconfigured
@@ -74,22 +73,20 @@ class Seating:
             return sandbox, seat
         made = await self._provider.create(
             {"threadwork_chat": str(chat.id), "threadwork_key": chat.place.key},
-            idempotency=f"{chat.id}:{fence_epoch}",
+            idempotency=f"{chat.id}-{fence_epoch}",
             time_s=SANDBOX_LIFE_S,
         )
         return made, AgentSeat(
             sandbox_id=made.id, sandbox_state=step(seat.sandbox_state, SandboxState.RUNNING, Actor.RUN)
         )
 
-    async def agent(
-        self, chat: Chat, sandbox: Sandbox, seat: AgentSeat, rules: Sequence[Rule], *, may_start: bool
-    ) -> Seated | None:
+    async def agent(self, chat: Chat, sandbox: Sandbox, seat: AgentSeat, *, may_start: bool) -> Seated | None:
         """The agent's program in this sandbox: the one that lives, or a new one.
 
         Returns None when it would have to be started and `may_start` is false. A program that ended but whose
         journal was not read to the end is returned as it is: its reader will come to the end by itself.
         """
-        launch = Launch(chat.settings.mode, chat.settings.model, rules=rules)
+        launch = Launch(chat.settings.mode, chat.settings.model)
         if (
             seat.run_dir is not None
             and seat.pid is not None
