@@ -46,7 +46,7 @@ def _leashed() -> Callable[[], None]:
     return prepare
 
 
-class _Child:
+class Child:
     """One program, as often as it had to be started. `said` is the rest of its ready line."""
 
     def __init__(self, program: Program) -> None:
@@ -110,6 +110,12 @@ class _Child:
             sys.stderr.write(f"{self.program.name:>12} | {raw.decode(errors='replace').rstrip()}\n")
             sys.stderr.flush()
 
+    @property
+    def pid(self) -> int | None:
+        """The program's process id, while it runs."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if self._process is not None and running else None
+
     def stop(self, number: signal.Signals) -> None:
         """Send it a signal, and do not start it again."""
         self._is_stopping = True
@@ -123,15 +129,15 @@ class Supervisor:
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self._tasks = tasks
-        self._children: list[tuple[_Child, asyncio.Task[None]]] = []
+        self._children: list[tuple[Child, asyncio.Task[None]]] = []
 
-    def start(self, program: Program) -> "_Child":
+    def start(self, program: Program) -> "Child":
         """Start a program; `ready` waits for it."""
-        child = _Child(program)
+        child = Child(program)
         self._children.append((child, self._tasks.create_task(child.keep(), name=program.name)))
         return child
 
-    async def ready(self, child: "_Child") -> str:
+    async def ready(self, child: "Child") -> str:
         """What the program said behind its ready word. Raises `Unavailable` when it does not come."""
         try:
             async with asyncio.timeout(child.program.ready_s):

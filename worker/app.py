@@ -7,11 +7,12 @@ background once the worker is ready (`warm_up`), so that the first chat does not
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.bus.budget import RedisEditBudget
 from core.bus.connection import open_redis
@@ -40,8 +41,13 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings) -> AsyncIterator[QueueWorker]:
-    """A worker on the database and Redis that the settings name. Raises `Misconfigured` for what is missing."""
+async def open_worker(
+    settings: Settings, wrap: Callable[[Surface], Surface] = lambda surface: surface
+) -> AsyncIterator[QueueWorker]:
+    """A worker on the database and Redis that the settings name. Raises `Misconfigured` for what is missing.
+
+    `wrap` is laid around every surface; tests of faults put a moody one there.
+    """
     if settings.database_url is None or settings.redis_url is None:
         missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
         raise Misconfigured(f"{missing} is not set. Set it, or run everything on this machine with: threadwork up")
@@ -60,7 +66,7 @@ async def open_worker(settings: Settings) -> AsyncIterator[QueueWorker]:
             bus=RedisEventBus(redis),
             control=control,
             budget=RedisEditBudget(redis),
-            surfaces=_surfaces(settings, ConsoleSurface(PostgresConsoleThreads(engine))),
+            surfaces={name: wrap(surface) for name, surface in _surfaces(settings, engine).items()},
             provider=provider,
             seating=Seating(provider, access, bring_cli),
             limits=limits_of(settings),
@@ -101,8 +107,8 @@ def _import_slow() -> None:
     import e2b  # noqa: F401 - as above
 
 
-def _surfaces(settings: Settings, console: ConsoleSurface) -> Mapping[Platform, Surface]:  # noqa: ARG001 - grows
-    return {Platform.CONSOLE: console}
+def _surfaces(settings: Settings, engine: AsyncEngine) -> Mapping[Platform, Surface]:  # noqa: ARG001 - grows
+    return {Platform.CONSOLE: ConsoleSurface(PostgresConsoleThreads(engine))}
 
 
 def _server(settings: Settings) -> SandboxServer:

@@ -128,9 +128,11 @@ def question(approval: Approval, *, index: int = 0, chosen: Sequence[int] = ()) 
 
 
 def _call(approval: Approval) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(plain(approval.line), style="bold")]
+    parts: list[RenderableType] = []
     diff = diff_of(approval.tool, approval.input)
     command = command_of(approval.tool, approval.input)
+    if diff or not command:
+        parts.append(Text(plain(approval.line), style="bold"))
     if diff:
         parts.append(Syntax(plain(diff), "diff", theme="ansi_dark", word_wrap=True, background_color="default"))
     elif command:

@@ -16,6 +16,8 @@ from core.domain.turn import Usage
 
 MAX_STEPS_KEPT: Final = 200
 MAX_STREAM_CHARS: Final = 200_000
+# What these do is on screen as the task list, or is no news.
+HOUSEKEEPING: Final = frozenset({"TodoWrite", "TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "ToolSearch"})
 _NOTHING_SPENT: Final = Usage()
 
 
@@ -113,6 +115,8 @@ def fold(view: View, event: e.RunEvent) -> View:  # noqa: PLR0911 - one return p
 
 
 def _fold_tool(view: View, event: e.ToolStarted | e.ToolFinished | e.ToolFailed) -> View:
+    if isinstance(event, e.ToolStarted) and event.tool in HOUSEKEEPING:
+        return replace(view, status="Working…")
     if isinstance(event, e.ToolStarted):
         shown = ShownStep(event.id, event.tool, event.line, parent=event.parent)
         steps = (*view.steps, shown)
