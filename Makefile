@@ -1,0 +1,44 @@
+# Everything a developer types. `make` alone lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+COUNT ?= 200
+SEED ?= 1
+BIN := .venv/bin
+
+.PHONY: help setup demo test check fmt bench faults lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.done ## everything the project needs, into .venv and, when it is missing, bubblewrap
+
+.venv/.done: pyproject.toml uv.lock tools/setup.sh
+	@bash tools/setup.sh
+	@touch $@
+
+demo: setup ## a chat with an agent, here and now
+	@$(BIN)/threadwork chat
+
+test: setup ## the whole suite
+	@$(BIN)/pytest -q
+
+check: setup ## format, lint, types, imports
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+fmt: setup ## format, and mend what can be mended
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check --fix -q .
+
+bench: setup ## measure, and write bench/RESULTS.md
+	@$(BIN)/python -m bench
+
+faults: setup ## COUNT random fault schedules from SEED on (SEED=n COUNT=8 replays a round)
+	@$(BIN)/python -m tests.faults --count $(COUNT) --seed $(SEED)
+
+lock: setup ## resolve the dependencies anew
+	@PATH="$$PWD/.uv/bin:$$PATH" uv lock --upgrade
+
+clean: ## take away what was made
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
