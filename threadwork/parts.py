@@ -26,18 +26,16 @@ def say_ready(what: str) -> None:
 
 async def run_worker(settings: Settings) -> int:
     """Work until told to stop; chats are then handed over, and their agents work on."""
-    from worker.app import open_worker, warm_up
+    from worker.app import open_worker
 
     set_up(settings.threadwork_log, settings.threadwork_log_format, name="worker")
     stopped = stop_signal()
     async with open_worker(settings) as worker:
         running = asyncio.create_task(worker.run())
-        warming = asyncio.create_task(warm_up())
         say_ready("worker")
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        warming.cancel()
         if running.done():
             await running
         running.cancel()

@@ -73,9 +73,17 @@ async def open_worker(
             worker=name,
         )
         sweeper = Sweeper(stores, provider, queue, settings)
+        warm = asyncio.ensure_future(warm_up())
+        stack.callback(warm.cancel)
+
+        async def work_on(chat_id: ChatId) -> None:
+            # Loaded in the loop itself, the SDKs would hold up every lease for seconds.
+            await asyncio.shield(warm)
+            await run_chat(tools, chat_id)
+
         yield QueueWorker(
             settings.redis_url,
-            partial(run_chat, tools),
+            work_on,
             recheck=partial(_has_work, stores),
             sweep=sweeper.sweep,
             tenant_of=partial(_tenants, stores),

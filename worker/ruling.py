@@ -47,7 +47,7 @@ class Rulings:
         self._taken_back: set[str] = set()
 
     async def rule(self, request: ToolRequest, telling: Telling, chat: Chat, fence: Fence) -> None:
-        """Answer a request now, or store it as a question. `settle` answers it when it is decided."""
+        """Answer a request now, or store it as a question; `settle`, called next, answers what is decided."""
         self._seen.add(request.tool_use_id)
         approval = await self._stores.approvals.by_tool_use(chat.id, request.tool_use_id)
         if approval is None:
@@ -66,8 +66,6 @@ class Rulings:
                 case _:
                     approval = await self._ask(request, ruling.why, telling, fence)
         self._open[str(approval.id)] = request
-        if approval.state is not ApprovalState.PENDING:
-            await self._answer(approval, chat)
 
     async def _ask(self, request: ToolRequest, why: str, telling: Telling, fence: Fence) -> Approval:
         asked = Asked(

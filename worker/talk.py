@@ -293,6 +293,9 @@ class Talk:
     async def _rule(self, request: ToolRequest) -> None:
         assert self._open is not None  # noqa: S101 - attend runs only while a turn is open
         await self._rulings.rule(request, self._open.telling, self.chat, self._hold.fence)
+        if self._rulings.waits:
+            # A question that a dead run asked may be decided already.
+            await self._settle(self._open)
 
     # ------------------------------------------------------------ news from outside
 

@@ -89,7 +89,7 @@ def write_etc(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def command(bwrap: str, etc: Path, home: Path, tmp: Path, gateway: Path | None, descriptor: int) -> list[str]:
+def command(bwrap: str, descriptor: int, *, etc: Path, home: Path, tmp: Path, gateway: Path | None) -> list[str]:
     """The command that runs a supervisor in a sandbox of its own; `descriptor` is its socket."""
     line = [bwrap, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"]
     line += ["--unshare-cgroup-try", "--uid", str(USER_ID), "--gid", str(USER_ID), "--hostname", "sandbox"]
@@ -120,9 +120,9 @@ def _system() -> list[str]:
     """The host's programs and libraries, read-only; links like /bin → usr/bin stay links."""
     line: list[str] = []
     for path in _SYSTEM:
-        if os.path.islink(path):
-            line += ["--symlink", os.readlink(path), path]
-        elif os.path.isdir(path):
+        if Path(path).is_symlink():
+            line += ["--symlink", str(Path(path).readlink()), path]
+        elif Path(path).is_dir():
             line += ["--ro-bind", path, path]
     return line
 

@@ -69,7 +69,7 @@ class DataPlane:
         return await handle(request, holder)
 
     async def process(self, request: web.Request) -> web.StreamResponse:
-        """envd's process service."""
+        """Envd's process service."""
         sandbox_id = self._sandbox(request)
         holder, method = self._sandboxes.holder(sandbox_id), request.match_info["method"]
         try:
@@ -95,7 +95,7 @@ class DataPlane:
         return web.json_response({})
 
     async def filesystem(self, request: web.Request) -> web.StreamResponse:
-        """envd's filesystem service."""
+        """Envd's filesystem service."""
         holder, method = self._sandboxes.holder(self._sandbox(request)), request.match_info["method"]
         try:
             message = await one_message(request)

@@ -40,7 +40,9 @@ async def asked(holder: Holder, operation: str, **arguments: Any) -> dict[str, A
     return answer
 
 
-async def unary(holder: Holder, method: str, message: Mapping[str, Any], watchers: "Watchers") -> dict[str, Any]:
+async def unary(  # noqa: PLR0911 - one answer a method
+    holder: Holder, method: str, message: Mapping[str, Any], watchers: "Watchers"
+) -> dict[str, Any]:
     """Answer one of the service's simple calls."""
     path = str(message.get("path") or "")
     match method:

@@ -147,7 +147,8 @@ class Holder:
                 head, _, body = (await reader.readexactly(size)).partition(b"\n")
                 message = json.loads(head)
                 if message["op"] == "ready":
-                    ready.set_result(None)
+                    if not ready.done():
+                        ready.set_result(None)
                 else:
                     self._take(message, body)
         except (asyncio.IncompleteReadError, ConnectionError):

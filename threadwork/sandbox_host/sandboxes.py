@@ -205,7 +205,7 @@ class Sandboxes:
             await holder.open(lambda fd: ["/usr/bin/env", "python3", "-I", supervisor, str(fd)], env, str(home))
         else:
             path, etc, gateway = self._bwrap, self._dir / "etc", self._gateway
-            await holder.open(lambda fd: bwrap.command(path, etc, home, tmp, gateway, fd), {}, "/")
+            await holder.open(lambda fd: bwrap.command(path, fd, etc=etc, home=home, tmp=tmp, gateway=gateway), {}, "/")
         self._holders[record.id] = holder
         record.is_running, record.is_frozen = True, False
 

@@ -1,7 +1,7 @@
 """The first process of a sandbox: starts, feeds, stops and reaps processes, and touches files, all from inside.
 
-It is the only file of the host that runs in a sandbox, alone, with nothing but the standard library. Being inside is the
-point: it sees what the sandbox sees, so no path and no link leads it out, and as process 1 it sees every process that
+It is the only file of the host that runs in a sandbox, alone, with nothing but the standard library. Being inside is
+the point: it sees what the sandbox sees, so no path and no link leads it out, and as process 1 it sees every process that
 is to be paused. The host speaks to it over one socket, in frames: a length, a JSON header, a newline, raw bytes.
 Output waits here until the host has passed on what it got (`credit`), so a slow reader slows the process, and
 nothing piles up. Next: `holder.py`, the host's end.

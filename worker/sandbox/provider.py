@@ -157,6 +157,7 @@ class E2BSandbox:
                     retain_output=False,
                 )
         ended = asyncio.ensure_future(_ended(handle))
+        piece: asyncio.Future[str] | None = None
         try:
             while True:
                 piece = asyncio.ensure_future(pieces.get())
@@ -171,6 +172,8 @@ class E2BSandbox:
                     ended.result()
                 return
         finally:
+            if piece is not None:
+                piece.cancel()
             await _let_go(handle, ended)
 
     async def send_stdin(self, pid: int, data: str) -> None:
