@@ -46,6 +46,12 @@ def servers() -> Iterator[Servers]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def postgres_server(servers: Servers) -> str:
+    """The address of the server's own database, for a test that makes databases."""
+    return servers.database_url
+
+
 def _socket_folder(database_url: str) -> str:
     return database_url.partition("host=")[2]
 

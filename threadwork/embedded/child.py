@@ -2,7 +2,8 @@
 
 Postgres refuses to run as root. Instead of making a user and handing it our folders, root starts it in a user namespace
 in which root itself carries another number: to Postgres it is uid 1000, to the files it is still their owner. So no
-folder's owner or mode changes, and a data folder below a closed one (/root) works. Linux only, as are the sandboxes.
+folder's owner or mode changes, and a data folder below a closed one (/root) works. What that loses is root's right to
+pass through other people's closed folders; `reach.py` gives it back. Linux only, as are the sandboxes.
 """
 
 import asyncio
@@ -10,19 +11,33 @@ import ctypes
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from core.errors import Misconfigured
+from threadwork.embedded.reach import open_ways
 
 _PR_SET_PDEATHSIG: Final = 1
 _CLONE_NEWUSER: Final = 0x10000000
 _INNER_ID: Final = 1000
+_NO_NAMESPACE: Final = 96
+_ORPHANED: Final = 97
 
 
-def _leash(death_signal: signal.Signals, *, hides_root: bool) -> Callable[[], None]:
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """How a server sits: its log, the lock it inherits, and, for one that must not be root, what it has to reach."""
+
+    log: Path
+    lock: int
+    reaches: tuple[Path, ...] = ()
+
+
+def _leash(death_signal: signal.Signals, reaches: tuple[Path, ...]) -> Callable[[], None]:
     """What the child does between fork and exec: stop being root if asked, and ask to die with its parent."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
@@ -30,47 +45,53 @@ def _leash(death_signal: signal.Signals, *, hides_root: bool) -> Callable[[], No
 
     def prepare() -> None:
         os.setsid()
-        if hides_root and uid == 0:
+        if reaches and uid == 0:
+            open_ways(reaches, libc)
             if libc.unshare(_CLONE_NEWUSER) != 0:
-                os._exit(96)
+                os._exit(_NO_NAMESPACE)
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"{_INNER_ID} {uid} 1")
             Path("/proc/self/gid_map").write_text(f"{_INNER_ID} {gid} 1")
         # A change of credentials clears this, so it comes last.
         libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != parent:
-            os._exit(97)
+            os._exit(_ORPHANED)
 
     return prepare
 
 
-def run_hidden(argv: Sequence[str], log: Path) -> None:
-    """Run a command to its end as somebody who is not root. Raises `Misconfigured` with its last line."""
-    with log.open("ab") as out:
+def run_to_end(argv: Sequence[str], seat: Seat) -> None:
+    """Run a command to its end in the server's seat. Raises `Misconfigured` with its last line."""
+    with seat.log.open("ab") as out:
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             check=False,
-            preexec_fn=_leash(signal.SIGKILL, hides_root=True),
+            pass_fds=(seat.lock,),
+            preexec_fn=_leash(signal.SIGKILL, seat.reaches),
         )
     if done.returncode != 0:
-        raise Misconfigured(f"{Path(argv[0]).name} failed with {done.returncode}: {tail(log)}")
+        raise Misconfigured(f"{Path(argv[0]).name} failed: {why_ended(done.returncode, seat.log)}")
 
 
 @asynccontextmanager
 async def child(
-    argv: Sequence[str], log: Path, *, stop: signal.Signals, stop_s: float, hides_root: bool
+    argv: Sequence[str], seat: Seat, *, stop: signal.Signals, stop_s: float
 ) -> AsyncIterator["subprocess.Popen[bytes]"]:
-    """Run a server while the context is open; `stop` ends it, SIGKILL after `stop_s` seconds."""
-    with log.open("ab") as out:
+    """Run a server while the context is open; `stop` ends it, SIGKILL after `stop_s` seconds.
+
+    To be opened in a thread that lives as long as the server: the kernel's parent is the thread, not the process.
+    """
+    with seat.log.open("ab") as out:
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's own cannot be waited for while its loop closes
             argv,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            preexec_fn=_leash(stop, hides_root=hides_root),  # noqa: PLW1509 - no threads touch what it uses
+            pass_fds=(seat.lock,),
+            preexec_fn=_leash(stop, seat.reaches),  # noqa: PLW1509 - no threads touch what it uses
         )
     try:
         yield process
@@ -79,18 +100,30 @@ async def child(
 
 
 async def _end(process: "subprocess.Popen[bytes]", stop: signal.Signals, stop_s: float) -> None:
+    """Stop a server within `stop_s` seconds, also while the task that asks is cancelled again and again."""
+    until = time.monotonic() + stop_s
     with suppress(ProcessLookupError):
         process.send_signal(stop)
-    for _ in range(max(1, int(stop_s / 0.02))):
-        if process.poll() is not None:
-            return
-        await asyncio.sleep(0.02)
-    process.kill()
-    await asyncio.to_thread(process.wait, 5)
+    try:
+        while time.monotonic() < until:
+            if process.poll() is not None:
+                return
+            await asyncio.sleep(0.02)
+    finally:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
+        if process.poll() is None:
+            process.kill()
+            process.wait(5)
 
 
-def tail(log: Path) -> str:
-    """The last line of a log that says something."""
+def why_ended(code: int | None, log: Path) -> str:
+    """Why a child ended with `code`, for a person: what the kernel refused, or the last line of its log."""
+    if code == _NO_NAMESPACE:
+        return (
+            "this system does not let root make a user namespace, and Postgres refuses to run as root. "
+            "Run Threadwork as a plain user, or set DATABASE_URL to a server of yours."
+        )
     try:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except FileNotFoundError:

@@ -6,7 +6,7 @@ opens every folder above the data to everybody. Next: `valkey.py`.
 
 import asyncio
 import importlib.util
-import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 
 from core.errors import Misconfigured, Unavailable
-from threadwork.embedded.child import child, run_hidden, tail
+from threadwork.embedded.child import Seat, child, run_to_end, why_ended
 from threadwork.embedded.folder import owned, socket_folder
 
 START_S: Final = 30.0
@@ -54,37 +54,40 @@ async def embedded_postgres(data_dir: Path, settings: Mapping[str, str] = SETTIN
 
     Raises `Misconfigured` when another process owns it, `Unavailable` when it does not start.
     """
+    data_dir = data_dir.absolute()
     data_dir.mkdir(parents=True, exist_ok=True)
     folder = data_dir / "postgres"
     log = data_dir / "postgres.log"
-    with owned(folder, "Postgres"):
+    async with owned(folder, "Postgres") as lock:
         sockets = socket_folder(data_dir)
+        # The binaries find their libraries beside the package.
+        seat = Seat(log, lock, reaches=(data_dir, sockets, binaries().parents[2]))
         if not (folder / "PG_VERSION").exists():
-            await asyncio.to_thread(_make, folder, log)
-        # What a killed predecessor left; we own the folder, so nobody runs on it.
+            await asyncio.to_thread(_make, folder, seat)
+        # What a killed predecessor left. The lock says that no process of it lives, whatever number stands in there.
         (folder / "postmaster.pid").unlink(missing_ok=True)
         for stale in sockets.glob(".s.PGSQL.*"):
             stale.unlink(missing_ok=True)
         argv = [str(binaries() / "postgres"), "-D", str(folder), "-k", str(sockets), "-p", "5432"]
         argv += [f"--{name}={value}" for name, value in settings.items()]
         # SIGINT is Postgres's fast shutdown: sessions are ended, everything is written.
-        async with child(argv, log, stop=signal.SIGINT, stop_s=STOP_S, hides_root=True) as process:
+        async with child(argv, seat, stop=signal.SIGINT, stop_s=STOP_S) as process:
             await _until_ready(str(sockets), process.poll, log)
             yield f"postgresql+asyncpg://postgres@/postgres?host={sockets}"
 
 
-def _make(folder: Path, log: Path) -> None:
+def _make(folder: Path, seat: Seat) -> None:
     """Make the cluster beside its place and move it there, so that a half-made one is never taken for one."""
     part = folder.with_name("postgres.part")
     if part.exists():
-        import shutil
-
         shutil.rmtree(part)
     initdb = [str(binaries() / "initdb"), "-D", str(part), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    run_hidden([*initdb, "--locale=C.UTF-8", "--no-instructions", "--no-sync"], log)
-    folder.rmdir()
+    run_to_end([*initdb, "--locale=C.UTF-8", "--no-instructions"], seat)
+    try:
+        folder.rmdir()
+    except OSError as error:
+        raise Misconfigured(f"{folder} holds files that are not a Postgres cluster. Move them away.") from error
     part.rename(folder)
-    os.sync()
 
 
 async def _until_ready(sockets: str, poll: Callable[[], int | None], log: Path) -> None:
@@ -92,7 +95,7 @@ async def _until_ready(sockets: str, poll: Callable[[], int | None], log: Path) 
         async with asyncio.timeout(START_S):
             while True:
                 if poll() is not None:
-                    raise Unavailable("embedded Postgres", tail(log))
+                    raise Unavailable("embedded Postgres", why_ended(poll(), log))
                 try:
                     connection = await asyncpg.connect(host=sockets, user="postgres", database="postgres", timeout=5)
                 except (OSError, asyncpg.PostgresError, TimeoutError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import Misconfigured, Unavailable
-from threadwork.embedded.child import child, tail
+from threadwork.embedded.child import Seat, child, why_ended
 from threadwork.embedded.folder import owned, socket_folder
 
 START_S: Final = 30.0
@@ -38,16 +38,17 @@ async def embedded_valkey(data_dir: Path) -> AsyncIterator[str]:
 
     Raises `Misconfigured` when another process owns it, `Unavailable` when it does not start.
     """
+    data_dir = data_dir.absolute()
     data_dir.mkdir(parents=True, exist_ok=True)
     folder = data_dir / "valkey"
     log = data_dir / "valkey.log"
-    with owned(folder, "Valkey"):
+    async with owned(folder, "Valkey") as lock:
         socket = socket_folder(data_dir) / "valkey.sock"
         socket.unlink(missing_ok=True)
         argv = [str(binary()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
         argv += ["--dir", str(folder), "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
         argv += ["--maxmemory-policy", "noeviction", "--aof-load-truncated", "yes", "--loglevel", "warning"]
-        async with child(argv, log, stop=signal.SIGTERM, stop_s=STOP_S, hides_root=False) as process:
+        async with child(argv, Seat(log, lock), stop=signal.SIGTERM, stop_s=STOP_S) as process:
             await _until_ready(socket, process.poll, log)
             yield f"unix://{socket}"
 
@@ -57,7 +58,7 @@ async def _until_ready(socket: Path, poll: Callable[[], int | None], log: Path) 
         async with asyncio.timeout(START_S):
             while True:
                 if poll() is not None:
-                    raise Unavailable("embedded Valkey", tail(log))
+                    raise Unavailable("embedded Valkey", why_ended(poll(), log))
                 try:
                     reader, writer = await asyncio.open_unix_connection(str(socket))
                     writer.write(b"PING\r\n")
