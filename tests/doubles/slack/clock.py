@@ -1,0 +1,26 @@
+"""Time as the double tells it: a wall clock that a test may push forward, and message timestamps that never repeat.
+
+Pushing the clock stands in for waiting (streams that end, triggers that expire, rates that recover). `store.py` next.
+"""
+
+import time
+
+
+class Clock:
+    """Wall time plus whatever a test added to it."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._last = 0
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
+
+    def ts(self) -> str:
+        """A new message timestamp, later than every other."""
+        self._last = max(int(self.now() * 1_000_000), self._last + 1)
+        return f"{self._last // 1_000_000}.{self._last % 1_000_000:06}"
