@@ -1,263 +1,224 @@
-"""The sandboxes of this host: made, found, paused, resumed, ended; and what of them outlives the host.
+"""The sandboxes of this host: made, found, paused, resumed, ended, in time and on order.
 
-A sandbox is a folder (`home`, `tmp`, `sandbox.json`); while it runs it has a holder too. Its processes end with the
-host; its files do not, so after a restart it counts as paused, and connecting gives it a new holder without processes.
+A sandbox is a folder (`home`, `tmp`, `shm`, `sandbox.json`) that outlives the host; its processes do not.
 Next: `control.py` and `data.py`, which speak E2B's protocol.
 """
 
 import asyncio
-import json
-import os
-import re
-import secrets
+import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
-from core.errors import NotFound, SandboxError, Unavailable
-from threadwork.sandbox_host import bwrap
-from threadwork.sandbox_host.holder import Holder
+from core.errors import NotFound, Unavailable
+from threadwork.sandbox_host.background import Background
+from threadwork.sandbox_host.holder import Refused
+from threadwork.sandbox_host.record import ID, Record, new_id, read_all
+from threadwork.sandbox_host.sandbox import Sandbox
+from threadwork.sandbox_host.walls import Walls
 
+LONGEST_LIFE_S: Final = 30 * 86_400.0
+_TRASH: Final = ".gone-"
 log = structlog.get_logger(__name__)
-LONGEST_LIFE_S: Final = 30 * 86_400
-_ID: Final = re.compile(r"[a-z0-9]{20}\Z")
 
 
-@dataclass(slots=True)
-class Record:
-    """What is kept of a sandbox. Times are seconds since the epoch."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a new sandbox shall be."""
 
-    id: str
     template: str
-    metadata: dict[str, str]
-    envs: dict[str, str]
-    started_at: float
-    end_at: float
-    is_running: bool = True
-    is_frozen: bool = False
-    pauses_at_end: bool = False
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    metadata: Mapping[str, str]
+    envs: Mapping[str, str]
+    life_s: float
+    pauses_at_end: bool
+    resumes_on_use: bool
+    idempotency: str | None
 
 
 class Sandboxes:
-    """All sandboxes. `bwrap_path` None: no isolation, plain processes."""
+    """All sandboxes. Each step runs to its end even when the client who asked has left."""
 
-    def __init__(self, data_dir: Path, gateway_dir: Path | None, bwrap_path: str | None) -> None:
-        self._dir = data_dir
-        self._gateway = gateway_dir
-        self._bwrap = bwrap_path
-        self._records: dict[str, Record] = {}
-        self._holders: dict[str, Holder] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._by_idempotency: dict[str, str] = {}
+    def __init__(self, walls: Walls, background: Background) -> None:
+        self._dir = walls.settings.data_dir
+        self._walls = walls
+        self._background = background
+        self._all: dict[str, Sandbox] = {}
+        self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._removals: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Sandboxes"]:
-        """Load what is on disk, watch deadlines, and end all processes at the end."""
-        self._dir.mkdir(parents=True, exist_ok=True)
-        bwrap.write_etc(self._dir / "etc")
-        if self._gateway is not None:
-            self._gateway.mkdir(parents=True, exist_ok=True)
-        for path in self._dir.glob("*/sandbox.json"):
-            with suppress(ValueError, TypeError):
-                record = Record(**json.loads(path.read_text()))
-                record.is_running = record.is_frozen = False
-                self._records[record.id] = record
-        watching = asyncio.create_task(self._watch())
+        """Load what is on disk; at the end, end all processes and keep all files."""
+        self._walls.prepare()
+        for remnant in self._dir.glob(f"{_TRASH}*"):
+            self._throw_away(remnant)
+        for record in read_all(self._dir):
+            record.is_running = False
+            if (record.uid is None) != (self._walls.first_uid is None):
+                record.uid = self._walls.free_uid(one.record for one in self._all.values())
+            self._all[record.id] = Sandbox(record, self._dir / record.id, self._walls, self._background)
         try:
             yield self
         finally:
-            watching.cancel()
-            await asyncio.gather(*(holder.close() for holder in self._holders.values()), return_exceptions=True)
+            for alarm in self._alarms.values():
+                alarm.cancel()
+            await asyncio.gather(*(sandbox.close() for sandbox in self._all.values()), return_exceptions=True)
+            await asyncio.gather(*self._removals, return_exceptions=True)
 
-    # ------------------------------------------------------------ finding
-
-    def get(self, sandbox_id: str) -> Record:
+    def get(self, sandbox_id: str) -> Sandbox:
         """A sandbox by id. Raises `NotFound`."""
-        record = self._records.get(sandbox_id) if _ID.match(sandbox_id) else None
-        if record is None:
-            raise NotFound(f"sandbox {sandbox_id} was not found")
-        return record
+        sandbox = self._all.get(sandbox_id) if ID.match(sandbox_id) else None
+        if sandbox is None:
+            raise NotFound(f"The sandbox {sandbox_id[:40]} was not found")
+        return sandbox
 
-    def holder(self, sandbox_id: str) -> Holder:
-        """The holder of a sandbox that runs and is not paused. Raises `NotFound`, as E2B does for both."""
-        record = self.get(sandbox_id)
-        holder = self._holders.get(sandbox_id)
-        if holder is None or not record.is_running:
-            raise NotFound(f"sandbox {sandbox_id} was not found")
-        return holder
-
-    def home(self, sandbox_id: str) -> str:
-        """A sandbox's home folder on the host: its HOME where there is no isolation."""
-        return str(self._dir / sandbox_id / "home")
+    async def running(self, sandbox_id: str) -> Sandbox:
+        """A sandbox that runs, resumed if it is one that resumes on use. Raises `NotFound`, for paused ones too."""
+        sandbox = self.get(sandbox_id)
+        if not sandbox.record.is_running and sandbox.record.resumes_on_use:
+            await self.connect(sandbox_id, 300)
+        if not sandbox.record.is_running:
+            raise NotFound(f"The sandbox {sandbox_id} was not found")
+        return sandbox
 
     def all(self) -> list[Record]:
-        """Every sandbox, newest first."""
-        return sorted(self._records.values(), key=lambda record: record.started_at, reverse=True)
+        """Every record."""
+        return [sandbox.record for sandbox in self._all.values()]
 
-    # ------------------------------------------------------------ steps
+    async def create(self, wanted: Wanted) -> Record:
+        """Make a sandbox and start it; the same idempotency key gives the same one. Raises `Unavailable`."""
+        return await self._background.to_its_end(self._create(wanted))
 
-    async def create(
-        self,
-        template: str,
-        metadata: Mapping[str, str],
-        envs: Mapping[str, str],
-        life_s: float,
-        *,
-        pauses_at_end: bool,
-        idempotency: str | None,
-    ) -> Record:
-        """Make a sandbox and start it; the same idempotency key gives the same one."""
-        if idempotency is not None and self._by_idempotency.get(idempotency) in self._records:
-            return self._records[self._by_idempotency[idempotency]]
+    async def _create(self, wanted: Wanted) -> Record:
         now = time.time()
+        for sandbox in self._all.values():
+            if wanted.idempotency is not None and sandbox.record.idempotency == wanted.idempotency:
+                async with sandbox.lock:
+                    return sandbox.record
         record = Record(
-            id="".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(20)),
-            template=template,
-            metadata=dict(metadata),
-            envs=dict(envs),
+            id=new_id(),
+            template=wanted.template,
+            metadata=dict(wanted.metadata),
+            envs=dict(wanted.envs),
             started_at=now,
-            end_at=now + min(life_s, LONGEST_LIFE_S),
-            pauses_at_end=pauses_at_end,
+            end_at=now + min(wanted.life_s, LONGEST_LIFE_S),
+            uid=self._walls.free_uid(self.all()),
+            pauses_at_end=wanted.pauses_at_end,
+            resumes_on_use=wanted.resumes_on_use,
+            idempotency=wanted.idempotency,
         )
-        if idempotency is not None:
-            self._by_idempotency[idempotency] = record.id
-        self._records[record.id] = record
-        async with self._lock(record.id):
+        sandbox = Sandbox(record, self._dir / record.id, self._walls, self._background)
+        self._all[record.id] = sandbox
+        async with sandbox.lock:
             try:
-                await self._open(record)
+                await sandbox.open()
             except (Unavailable, OSError):
-                self._records.pop(record.id, None)
-                await asyncio.to_thread(shutil.rmtree, self._dir / record.id, ignore_errors=True)
+                del self._all[record.id]
+                await asyncio.to_thread(_remove, sandbox.folder)
                 raise
+            self._set_alarm(sandbox)
         return record
 
-    async def connect(self, sandbox_id: str, life_s: float) -> tuple[Record, bool]:
-        """Make a sandbox run, and let it live `life_s` more; whether it had to be resumed."""
-        async with self._lock(sandbox_id):
-            record = self.get(sandbox_id)
-            end_at = time.time() + min(life_s, LONGEST_LIFE_S)
-            record.end_at = max(record.end_at, end_at) if record.is_running else end_at
-            was_running = record.is_running
-            if not was_running:
-                holder = self._holders.get(sandbox_id)
-                record.is_running = True
-                if holder is None:
-                    await self._open(record)
-                else:
-                    await holder.thaw()
-                    record.is_frozen = False
-            self._write(record)
-        return record, not was_running
+    async def connect(self, sandbox_id: str, life_s: float, *, keeps_processes: bool = True) -> tuple[Record, bool]:
+        """Make a sandbox run and live at least `life_s` more; whether it had to be resumed."""
+        return await self._background.to_its_end(self._connect(sandbox_id, life_s, keeps_processes))
 
-    async def pause(self, sandbox_id: str) -> bool:
-        """Stop everything in a sandbox where it stands; False when it was paused already."""
-        async with self._lock(sandbox_id):
-            record = self.get(sandbox_id)
-            if not record.is_running:
+    async def _connect(self, sandbox_id: str, life_s: float, keeps_processes: bool) -> tuple[Record, bool]:  # noqa: FBT001 - its public twin names it
+        async with self.get(sandbox_id).lock:
+            sandbox = self.get(sandbox_id)
+            record = sandbox.record
+            was_running = record.is_running
+            end_at = time.time() + min(life_s, LONGEST_LIFE_S)
+            if not was_running:
+                await sandbox.resume(keeps_processes=keeps_processes)
+            record.end_at = max(record.end_at, end_at) if was_running else end_at
+            sandbox.save()
+            self._set_alarm(sandbox)
+            return record, not was_running
+
+    async def pause(self, sandbox_id: str, *, keeps_processes: bool = True) -> bool:
+        """Stop everything in a sandbox; False when it was paused already."""
+        return await self._background.to_its_end(self._pause(sandbox_id, keeps_processes))
+
+    async def _pause(self, sandbox_id: str, keeps_processes: bool) -> bool:  # noqa: FBT001 - its public twin names it
+        async with self.get(sandbox_id).lock:
+            sandbox = self.get(sandbox_id)
+            if not sandbox.record.is_running:
                 return False
-            holder = self._holders.get(sandbox_id)
-            record.is_running = False
-            if holder is not None:
-                await holder.freeze()
-                record.is_frozen = True
-            self._write(record)
-        return True
+            await sandbox.pause(keeps_processes=keeps_processes)
+            self._set_alarm(sandbox)
+            return True
 
     async def kill(self, sandbox_id: str) -> None:
         """End a sandbox for good, with its files. Raises `NotFound`."""
-        async with self._lock(sandbox_id):
-            record = self.get(sandbox_id)
-            record.is_running = False
-            holder = self._holders.pop(sandbox_id, None)
-            del self._records[sandbox_id]
-            if holder is not None:
-                await holder.close()
-            await asyncio.to_thread(shutil.rmtree, self._dir / sandbox_id, ignore_errors=True)
+        await self._background.to_its_end(self._kill(sandbox_id))
+
+    async def _kill(self, sandbox_id: str) -> None:
+        async with self.get(sandbox_id).lock:
+            sandbox = self.get(sandbox_id)
+            del self._all[sandbox_id]
+            sandbox.record.is_running = False
+            self._set_alarm(sandbox)
+            await sandbox.close()
+            trash = self._dir / f"{_TRASH}{sandbox_id}"
+            sandbox.folder.rename(trash)
+        self._throw_away(trash)
+
+    def _throw_away(self, folder: Path) -> None:
+        removal = self._background.spawn(asyncio.to_thread(_remove, folder))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
 
     def set_end(self, sandbox_id: str, life_s: float) -> None:
         """Let a sandbox live `life_s` seconds from now."""
-        record = self.get(sandbox_id)
-        record.end_at = time.time() + min(life_s, LONGEST_LIFE_S)
-        self._write(record)
+        sandbox = self.get(sandbox_id)
+        sandbox.record.end_at = time.time() + min(life_s, LONGEST_LIFE_S)
+        sandbox.save()
+        self._set_alarm(sandbox)
 
-    # ------------------------------------------------------------ inside
+    # ------------------------------------------------------------ deadlines
 
-    def _lock(self, sandbox_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(sandbox_id, asyncio.Lock())
+    def _set_alarm(self, sandbox: Sandbox) -> None:
+        record = sandbox.record
+        alarm = self._alarms.pop(record.id, None)
+        if alarm is not None:
+            alarm.cancel()
+        if record.is_running:
+            left = max(0.0, record.end_at - time.time())
+            self._alarms[record.id] = asyncio.get_running_loop().call_later(left, self._ring, record.id)
 
-    async def _open(self, record: Record) -> None:
-        folder = self._dir / record.id
-        home, tmp = folder / "home", folder / "tmp"
-        for place in (home, tmp):
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._write(record)
-        holder = Holder(lambda: self._gone(record.id))
-        if self._bwrap is None:
-            env = {**bwrap.ENVIRONMENT, "PATH": os.environ.get("PATH", bwrap.PATH), "HOME": str(home)}
-            supervisor = str(Path(__file__).with_name("supervisor.py"))
-            await holder.open(lambda fd: ["/usr/bin/env", "python3", "-I", supervisor, str(fd)], env, str(home))
-        else:
-            path, etc, gateway = self._bwrap, self._dir / "etc", self._gateway
-            await holder.open(lambda fd: bwrap.command(path, fd, etc=etc, home=home, tmp=tmp, gateway=gateway), {}, "/")
-        self._holders[record.id] = holder
-        record.is_running, record.is_frozen = True, False
+    def _ring(self, sandbox_id: str) -> None:
+        self._alarms.pop(sandbox_id, None)
+        self._background.spawn(self._expire(sandbox_id))
 
-    def _gone(self, sandbox_id: str) -> None:
-        """A holder died by itself: the sandbox is as after a restart of the host."""
-        log.warning("holder_died", sandbox=sandbox_id)
-        self._holders.pop(sandbox_id, None)
-        record = self._records.get(sandbox_id)
-        if record is not None:
-            record.is_running = record.is_frozen = False
-            self._write(record)
-
-    def _write(self, record: Record) -> None:
-        path = self._dir / record.id / "sandbox.json"
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(record)))
-        part.chmod(0o600)
-        part.replace(path)
-
-    async def _watch(self) -> None:
-        """End or pause what has lived its time."""
-        while True:
-            await asyncio.sleep(0.5)
-            now = time.time()
-            for record in list(self._records.values()):
-                if record.is_running and record.end_at <= now:
-                    try:
-                        if record.pauses_at_end:
-                            await self.pause(record.id)
-                        else:
-                            await self.kill(record.id)
-                    except (SandboxError, Unavailable, NotFound, OSError) as error:
-                        log.warning("deadline_missed", sandbox=record.id, why=str(error))
+    async def _expire(self, sandbox_id: str) -> None:
+        with contextlib.suppress(NotFound):
+            record = self.get(sandbox_id).record
+            if record.is_running and record.end_at > time.time():
+                self._set_alarm(self.get(sandbox_id))
+                return
+            try:
+                await (self._pause(sandbox_id, True) if record.pauses_at_end else self._kill(sandbox_id))
+            except (Unavailable, Refused, OSError) as error:
+                log.warning("sandbox_outlived_its_end", sandbox=sandbox_id, why=str(error))
 
 
-def details(record: Record) -> dict[str, Any]:
-    """A sandbox as E2B's control plane describes it."""
-    return {
-        "templateID": record.template,
-        "sandboxID": record.id,
-        "clientID": "local",
-        "envdVersion": "0.6.13",
-        "envdAccessToken": record.token,
-        "startedAt": iso(record.started_at),
-        "endAt": iso(record.end_at),
-        "cpuCount": os.cpu_count() or 1,
-        "memoryMB": 1024,
-        "diskSizeMB": 10_240,
-        "state": "running" if record.is_running else "paused",
-        "metadata": record.metadata,
-    }
+def _remove(folder: Path) -> None:
+    """Remove a sandbox's folder, also where something in it took away our right to."""
 
+    def open_up(function: object, path: str, _why: object) -> None:
+        del function
+        with contextlib.suppress(OSError):
+            for one in (Path(path).parent, Path(path)):
+                if not one.is_symlink() and one.is_relative_to(folder):
+                    one.chmod(0o700)
 
-def iso(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
+    for _ in range(3):
+        if folder.is_dir():
+            shutil.rmtree(folder, onerror=open_up)
