@@ -7,15 +7,16 @@ import time
 
 
 class Clock:
-    """Wall time plus whatever a test added to it."""
+    """Wall time plus whatever a test added to it; or a time that stands still, with `stands_at` in seconds since 1970."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stands_at: float | None = None) -> None:
+        self._stands_at = stands_at
         self._ahead = 0.0
         self._last = 0
 
     def now(self) -> float:
         """Seconds since 1970."""
-        return time.time() + self._ahead
+        return (time.time() if self._stands_at is None else self._stands_at) + self._ahead
 
     def advance(self, seconds: float) -> None:
         self._ahead += seconds

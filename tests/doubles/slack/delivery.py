@@ -43,6 +43,7 @@ class Delivery:
         self.interactions_url: str | None = None
         self.commands_url: str | None = None
         self.events: list[JSON] = []
+        self.interactions: list[JSON] = []
         self.subscribed: set[str] | None = None
         self.given_up: list[JSON] = []
         self._record = record
@@ -87,6 +88,7 @@ class Delivery:
 
     async def ask(self, kind: Kind, payload: JSON) -> JSON:
         """Deliver an interaction and return the acknowledgement's payload. Raises NotAnswered."""
+        self.interactions.append(payload)
         try:
             async with asyncio.timeout(self.ack_seconds * 2):
                 outcome = await self._send(kind, payload, 0)

@@ -55,10 +55,11 @@ class SlackDouble:
         rates_scale: float = 1.0,
         signing_secret: str = SIGNING_SECRET,
         app_token: str = APP_TOKEN,
+        clock: Clock | None = None,
     ) -> None:
         self.app_token = app_token
         self.signing_secret = signing_secret
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.options = Options()
         self.record = Record()
         self.faults = Faults()
@@ -168,6 +169,11 @@ class SlackDouble:
     def events(self) -> list[JSON]:
         """Every event sent to the app, as its payload."""
         return self.delivery.events
+
+    @property
+    def interactions(self) -> list[JSON]:
+        """Every click, form, command and shortcut sent to the app, as its payload."""
+        return self.delivery.interactions
 
     # -- the wire ----------------------------------------------------------------------------------------------
 
