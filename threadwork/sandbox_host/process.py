@@ -64,9 +64,9 @@ class Process:
         self._input = descriptors[0] if command.size else descriptors[2] if command.has_stdin else None
         self._writing = asyncio.Lock()
 
-    def begin(self, on_end: Callable[[], None]) -> None:
-        """Let output flow. `on_end` is called when it has ended."""
-        self._background.spawn(self._run(on_end))
+    def begin(self, is_heard: "asyncio.Future[None]", on_end: Callable[[], None]) -> None:
+        """Let output flow once `is_heard`: not before who started it listens. `on_end` is called when it has ended."""
+        self._background.spawn(self._run(is_heard, on_end))
 
     def listen(self, listener: Stream, over: "asyncio.Future[None]") -> None:
         """Send a listener all output from now on. `over` is settled at the end, with an error if it is no good one."""
@@ -94,8 +94,9 @@ class Process:
             if not over.done():
                 over.set_exception(error)
 
-    async def _run(self, on_end: Callable[[], None]) -> None:
+    async def _run(self, is_heard: "asyncio.Future[None]", on_end: Callable[[], None]) -> None:
         try:
+            await is_heard
             await asyncio.gather(*(self._pass_on(name, descriptor) for name, descriptor in self._outputs.items()))
             self.status = await self._exited
         finally:

@@ -58,34 +58,38 @@ async def start(request: web.Request, sandbox: Sandbox, background: Background) 
     """Start a process and stream what it prints until it ends."""
     command = _command(await one_message(request))
     seconds = deadline_s(request)
-    listener = Stream(request)
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    is_heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     try:
-        process = await sandbox.start(command)
+        process = await sandbox.start(command, is_heard)
+        if seconds is not None:
+            background.spawn(_kill_after(sandbox, process, seconds))
+        return await _follow(request, process, is_heard)
     except Refused as error:
         raise ConnectError("invalid_argument", f"error starting process: {error}") from error
-    if seconds is not None:
-        background.spawn(_kill_after(sandbox, process, seconds))
-    return await _follow(request, process, listener, over)
+    finally:
+        # A client that left early changes nothing for the process.
+        if not is_heard.done():
+            is_heard.set_result(None)
 
 
 async def connect(request: web.Request, sandbox: Sandbox, _background: Background) -> web.StreamResponse:
     """Stream what a process prints from now on."""
     process = _selected(sandbox, await one_message(request))
-    return await _follow(request, process, Stream(request), asyncio.get_running_loop().create_future())
+    return await _follow(request, process, asyncio.get_running_loop().create_future())
 
 
-async def _follow(
-    request: web.Request, process: Process, listener: Stream, over: "asyncio.Future[None]"
-) -> web.StreamResponse:
-    seconds = deadline_s(request)
+async def _follow(request: web.Request, process: Process, is_heard: "asyncio.Future[None]") -> web.StreamResponse:
     loop = asyncio.get_running_loop()
+    listener = Stream(request)
+    over: asyncio.Future[None] = loop.create_future()
+    seconds = deadline_s(request)
     until = None if seconds is None else loop.time() + seconds
     pause = min(max(float(_number(request.headers.get("Keepalive-Ping-Interval"), 50)), 1.0), 600.0)
     try:
         await listener.open()
         await listener.send(envelope({"event": {"start": {"pid": process.pid}}}))
         process.listen(listener, over)
+        is_heard.set_result(None)
         while not over.done():
             left = pause if until is None else min(pause, until - loop.time())
             if left <= 0:

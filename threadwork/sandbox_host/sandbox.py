@@ -157,12 +157,12 @@ class Sandbox:
             raise Unavailable("the sandbox", str(self._missing()))
         return await self._holder.ask(operation, **arguments)
 
-    async def start(self, command: Command) -> Process:
-        """Start a process; its output waits until `begin`. Raises `Refused`, `Unavailable`."""
+    async def start(self, command: Command, is_heard: "asyncio.Future[None]") -> Process:
+        """Start a process; its output waits until `is_heard`. Raises `Refused`, `Unavailable`."""
         # The process runs whether or not the client is still there to hear of it.
-        return await self._background.to_its_end(self._start(command))
+        return await self._background.to_its_end(self._start(command, is_heard))
 
-    async def _start(self, command: Command) -> Process:
+    async def _start(self, command: Command, is_heard: "asyncio.Future[None]") -> Process:
         answer, descriptors = await self.ask(
             "start",
             argv=list(command.argv),
@@ -173,7 +173,7 @@ class Sandbox:
         )
         process = Process(command, int(answer["pid"]), descriptors, self._background)
         self._processes[process.pid] = process
-        process.begin(self._ended)
+        process.begin(is_heard, self._ended)
         if process.pid in self._early:
             process.exited(self._early.pop(process.pid))
         return process
