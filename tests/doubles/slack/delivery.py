@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import aiohttp
 
-from tests.doubles.slack.errors import NotAnswered
+from tests.doubles.slack.errors import CannotDo, NotAnswered
+from tests.doubles.slack.manifest import Manifest
 from tests.doubles.slack.record import JSON, Record
 from tests.doubles.slack.sockets import Outcome, Sockets
 
@@ -44,7 +45,7 @@ class Delivery:
         self.commands_url: str | None = None
         self.events: list[JSON] = []
         self.interactions: list[JSON] = []
-        self.subscribed: set[str] | None = None
+        self.manifest: Manifest | None = None
         self.given_up: list[JSON] = []
         self._record = record
         self._session: aiohttp.ClientSession | None = None
@@ -55,7 +56,7 @@ class Delivery:
 
     def event(self, payload: JSON) -> None:
         """Send an event in the background."""
-        if self.subscribed is not None and payload["event"]["type"] not in self.subscribed:
+        if self.manifest is not None and not self.manifest.hears(payload["event"]):
             return
         self.events.append(payload)
         self._spawn(self._deliver(payload))
@@ -87,7 +88,10 @@ class Delivery:
     # -- interactions ------------------------------------------------------------------------------------------
 
     async def ask(self, kind: Kind, payload: JSON) -> JSON:
-        """Deliver an interaction and return the acknowledgement's payload. Raises NotAnswered."""
+        """Deliver an interaction and return the acknowledgement's payload. Raises NotAnswered, or CannotDo when the
+        app's manifest declares no such command or shortcut, or no interactivity.
+        """
+        self._must_be_declared(kind, payload)
         self.interactions.append(payload)
         try:
             async with asyncio.timeout(self.ack_seconds * 2):
@@ -100,6 +104,19 @@ class Delivery:
                 self._record.broke("not_acked", "interactions", str(what))
             raise NotAnswered(f"{what} was not acknowledged ({outcome.kind})")
         return outcome.payload or {}
+
+    def _must_be_declared(self, kind: Kind, payload: JSON) -> None:
+        if self.manifest is None:
+            return
+        if kind == "slash_commands":
+            if payload["command"] not in self.manifest.commands:
+                raise CannotDo(f"{payload['command']} is not a valid command")
+        elif not self.manifest.is_interactive:
+            raise CannotDo("this app is not configured to handle interactive responses")
+        elif (
+            payload["type"] in {"message_action", "shortcut"} and payload["callback_id"] not in self.manifest.shortcuts
+        ):
+            raise CannotDo(f"there is no shortcut {payload['callback_id']!r}")
 
     # -- the two ways ------------------------------------------------------------------------------------------
 

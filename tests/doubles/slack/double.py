@@ -14,13 +14,14 @@ Leaving the block raises if a request broke a rule that was not announced with `
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from tests.doubles.slack.clock import Clock
 from tests.doubles.slack.delivery import Delivery
 from tests.doubles.slack.faults import Faults
+from tests.doubles.slack.manifest import Manifest
 from tests.doubles.slack.people import Workspace
 from tests.doubles.slack.posting import Posting
 from tests.doubles.slack.rates import Rates
@@ -137,6 +138,14 @@ class SlackDouble:
 
     def message(self, where: str | Channel, ts: str) -> Message:
         return self.channel(where).messages[ts]
+
+    def apply_manifest(self, body: Mapping[str, Any]) -> None:
+        """Hold the app to its manifest: its events, scopes, commands and shortcuts, in every workspace there is."""
+        manifest = self.delivery.manifest = Manifest(body)
+        self.options.is_agent = manifest.is_agent
+        for one in self._workspaces.values():
+            one.team.scopes.clear()
+            one.team.scopes.update(manifest.scopes)
 
     def advance(self, seconds: float) -> None:
         """Let time pass: triggers expire, streams end, rates recover, tokens run out."""

@@ -1,6 +1,7 @@
 """Ways to go wrong, chosen by a test and spent one request at a time.
 
-A fault names a method ("chat.postMessage", or a pattern such as "chat.*") and what happens to its next `times` calls.
+A fault names a method ("chat.postMessage", a pattern such as "chat.*", or one of "upload", "download" and
+"response_url") and what happens to its next `times` calls.
 `server.py` asks before it acts. An ordered failure is no violation: the program is not to blame for it.
 """
 

@@ -6,7 +6,7 @@ Each call is recorded; a refusal that a correct program never meets is a violati
 import asyncio
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +24,7 @@ from tests.doubles.slack.web_api.table import METHODS
 
 _LOGIN = "<!DOCTYPE html><html><head><title>Slack</title></head><body><h1>Sign in to your workspace</h1></body></html>"
 _NOBODY = "-"
+Serve = Callable[[web.Request, Call], Awaitable[web.Response]]
 
 
 class Server:
@@ -45,10 +46,10 @@ class Server:
             [
                 web.route("*", "/api/{method}", self._api),
                 web.get("/link/", self.sockets.serve),
-                web.post("/upload/v1/{team}/{file}", self._upload),
-                web.get("/files-pri/{key}/{name}", self._download),
-                web.get("/files-pri/download/{key}/{name}", self._download),
-                web.post("/response/{key:.+}", self._respond),
+                web.post("/upload/v1/{team}/{file}", self._entry("upload", self._upload)),
+                web.get("/files-pri/{key}/{name}", self._entry("download", self._download)),
+                web.get("/files-pri/download/{key}/{name}", self._entry("download", self._download)),
+                web.post("/response/{key:.+}", self._entry("response_url", self._respond)),
                 *self.more,
             ]
         )
@@ -175,7 +176,29 @@ class Server:
 
     # -- files and response URLs -------------------------------------------------------------------------------
 
-    async def _upload(self, request: web.Request) -> web.Response:
+    def _entry(self, name: str, serve: Serve) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A route that is recorded and may be ordered to fail, as methods are."""
+
+        async def enter(request: web.Request) -> web.StreamResponse:
+            call = Call(name, None, {"path": request.path}, self.world.store.clock.now())
+            if name == "response_url":
+                call.args |= json.loads(await request.text() or "{}")
+            self.world.record.calls.append(call)
+            fault = self.faults.next(call)
+            if fault is not None and fault.kind not in {"ambiguous", "delay"}:
+                return await self._fail(request, call, fault)
+            response = await serve(request, call)
+            call.status = response.status
+            if fault is not None and fault.kind == "ambiguous":
+                call.is_lost = True
+                return await _drop(request)
+            if fault is not None:
+                await self._pause(fault.seconds)
+            return response
+
+        return enter
+
+    async def _upload(self, request: web.Request, call: Call) -> web.Response:
         team = self.world.store.teams.get(request.match_info["team"])
         file = team.files.get(request.match_info["file"]) if team else None
         if file is None or file.content is not None:
@@ -192,7 +215,7 @@ class Server:
         file.content = content
         return web.Response(text=f"OK - {len(content)}")
 
-    async def _download(self, request: web.Request) -> web.Response:
+    async def _download(self, request: web.Request, call: Call) -> web.Response:
         team_id, _, number = request.match_info["key"].partition("-")
         value = request.headers.get("Authorization", "").removeprefix("Bearer ")
         token = self.world.store.tokens.get(value)
@@ -205,17 +228,13 @@ class Server:
             return web.Response(status=404, text="not found")
         return web.Response(body=file.content, content_type=file.mimetype)
 
-    async def _respond(self, request: web.Request) -> web.Response:
-        key = request.match_info["key"]
-        call = Call("response_url", None, json.loads(await request.text() or "{}"), self.world.store.clock.now())
-        self.world.record.calls.append(call)
+    async def _respond(self, request: web.Request, call: Call) -> web.Response:
         try:
-            respond(self.world, key, call.args)
+            respond(self.world, request.match_info["key"], call.args)
         except SlackError as error:
             self.world.record.broke(error.code, "response_url", "; ".join(error.messages))
-            call.status, call.error = 404, error.code
+            call.error = error.code
             return web.json_response(error.body(), status=404)
-        call.status = 200
         return web.Response(text="ok")
 
 

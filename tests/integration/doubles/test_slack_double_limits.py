@@ -7,11 +7,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 
-from tests.doubles.slack import NotAnswered, SlackDouble
-from tests.integration.doubles.slack_app import app_of, client_of
+from tests.doubles.slack import CannotDo, NotAnswered, SlackDouble
+from tests.integration.doubles.slack_app import app_of, client_of, connected
 
 
 async def test_a_channel_takes_a_burst_and_then_a_post_a_second() -> None:
@@ -110,6 +110,57 @@ async def test_a_failure_can_be_meant_for_one_message() -> None:
         await client.chat_postMessage(channel="#general", text="lucky")
         with pytest.raises(SlackApiError, match="internal_error"):
             await client.chat_postMessage(channel="#general", text="unlucky")
+
+
+async def test_bytes_and_response_urls_can_fail_too() -> None:
+    async with SlackDouble() as double:
+        workspace = double.workspace()
+        ann = workspace.person("ann")
+        client = client_of(double, workspace)
+        for name in ("upload", "download", "response_url"):
+            double.faults.http(name, 503)
+        with pytest.raises(SlackRequestError, match="503"):
+            await client.files_upload_v2(filename="a.txt", content="x")
+        asked = await ann.says("general", "look", files=[("a.txt", b"x")])
+        link = double.triggers.response_url(workspace.team, double.channel("general"), ann.user, asked)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(asked.files[0].url) as answer:
+                assert answer.status == 503
+            async with session.post(link, json={"text": "x"}) as answer:
+                assert answer.status == 503
+        assert [one.status for one in double.requests if one.method in {"upload", "download", "response_url"}] == [
+            503,
+            503,
+            503,
+        ]
+        assert ann.only_hers == []
+
+
+async def test_an_app_gets_what_its_manifest_declares_and_no_more() -> None:
+    manifest = {
+        "features": {"slash_commands": [{"command": "/threadwork"}]},
+        "oauth_config": {"scopes": {"bot": ["app_mentions:read", "commands"]}},
+        "settings": {"event_subscriptions": {"bot_events": ["app_mention"]}},
+    }
+    async with SlackDouble() as double:
+        workspace = double.workspace()
+        ann = workspace.person("ann")
+        double.apply_manifest(manifest)
+        async with connected(double, workspace) as heard:
+            await ann.says("general", "not for the app")
+            asked = await ann.mentions("general", "for the app")
+            await double.until(lambda: heard)
+            await double.settled()
+        assert [one["type"] for one in heard] == ["app_mention"]
+        with pytest.raises(SlackApiError, match="missing_scope"):
+            await client_of(double, workspace).chat_postMessage(channel=asked.channel, text="x")
+        with pytest.raises(CannotDo, match="not a valid command"):
+            await ann.slash("/other")
+        with pytest.raises(CannotDo, match="not configured"):
+            await ann.shortcut("ask", asked)
+        settings = {"event_subscriptions": {"bot_events": ["message.im"]}}
+        with pytest.raises(AssertionError, match="im:history"):
+            double.apply_manifest(manifest | {"settings": settings})
 
 
 async def test_events_and_clicks_come_by_signed_http() -> None:
