@@ -1,7 +1,8 @@
 """Keeping the programs of a stack alive: started in order, restarted when they die, stopped in the reverse order.
 
 A child dies with this process, also after kill -9. Its stdout says when it is ready; its stderr is passed on with its
-name in front. Restarts wait longer each time, and are told. Next: `up.py`.
+name in front. Restarts wait longer each time, and are told. What a program started in its own process group ends with
+it. Next: `up.py`.
 """
 
 import asyncio
@@ -19,7 +20,14 @@ import structlog
 from core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
+# All programs together have this long to stop; the last second is for killing those that do not.
 STOP_S: Final = 8.0
+_KILL_S: Final = 1.0
+# How long the pipes of a dead program may stay open, held by something that it left behind.
+_DRAIN_S: Final = 1.0
+_FIRST_DELAY_S: Final = 0.2
+_LONGEST_DELAY_S: Final = 10.0
+_STEADY_S: Final = 30.0
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -53,28 +61,33 @@ class Child:
         self.program = program
         self.said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._process: asyncio.subprocess.Process | None = None
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     async def keep(self) -> None:
-        """Run the program until stopped, starting it again when it ends."""
-        delay = 0.2
-        while True:
-            started = asyncio.get_running_loop().time()
-            code = await self._once()
-            if self._is_told_to_stop():
-                return
+        """Run the program until stopped, starting it again when it ends.
+
+        One that ends before it was ready, or cannot be started at all, is given up: `said` raises `Unavailable`.
+        """
+        clock = asyncio.get_running_loop().time
+        delay = _FIRST_DELAY_S
+        while not self._stopping.is_set():
+            started = clock()
+            try:
+                why = f"it ended with {await self._once()}"
+            except OSError as error:
+                why = f"it cannot be started: {error.strerror}"
             if not self.said.done():
-                self.said.set_exception(Unavailable(self.program.name, f"it ended with {code} before it was ready"))
+                self.said.set_exception(Unavailable(self.program.name, f"{why} before it was ready"))
+                # Whoever asks learns it; when nobody does, the loop need not complain.
+                self.said.exception()
                 return
-            lived = asyncio.get_running_loop().time() - started
-            delay = 0.2 if lived > 30 else min(delay * 2, 10.0)
-            log.warning("program_died", program=self.program.name, code=code, again_in_s=delay)
-            await asyncio.sleep(delay)
+            if not self._stopping.is_set():
+                delay = _FIRST_DELAY_S if clock() - started > _STEADY_S else min(delay * 2, _LONGEST_DELAY_S)
+                log.warning("program_died", program=self.program.name, why=why, again_in_s=delay)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), delay)
 
-    def _is_told_to_stop(self) -> bool:
-        return self._is_stopping
-
-    async def _once(self) -> int:
+    async def _once(self) -> int | None:
         process = await asyncio.create_subprocess_exec(
             *self.program.argv,
             env={**os.environ, **self.program.env},
@@ -86,28 +99,38 @@ class Child:
             preexec_fn=_leashed(),
         )
         self._process = process
-        if self._is_stopping:
-            process.terminate()
+        if self._stopping.is_set():
+            self.stop(signal.SIGTERM)
         assert process.stdout is not None  # noqa: S101 - asked for above
         assert process.stderr is not None  # noqa: S101 - as above
-        await asyncio.gather(self._hear(process.stdout), self._pass_on(process.stderr))
-        return await process.wait()
+        is_over = False
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                readers = [
+                    tasks.create_task(self._hear(process.stdout)),
+                    tasks.create_task(self._pass_on(process.stderr)),
+                ]
+                await _ended(process.pid)
+                is_over = True
+                _kill_group(process.pid)
+                _done, late = await asyncio.wait(readers, timeout=_DRAIN_S)
+                for reader in late:
+                    reader.cancel()
+        finally:
+            if not is_over:  # cancelled: it must not be left behind
+                _kill_group(process.pid)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _DRAIN_S)
+        return process.returncode
 
     async def _hear(self, out: asyncio.StreamReader) -> None:
-        async for raw in out:
-            line = raw.decode(errors="replace").rstrip("\n")
+        async for line in _lines(out):
             if line.startswith(self.program.ready) and not self.said.done():
                 self.said.set_result(line.removeprefix(self.program.ready).strip())
 
     async def _pass_on(self, err: asyncio.StreamReader) -> None:
-        while True:
-            try:
-                raw = await err.readline()
-            except ValueError:
-                continue
-            if not raw:
-                return
-            sys.stderr.write(f"{self.program.name:>12} | {raw.decode(errors='replace').rstrip()}\n")
+        async for line in _lines(err):
+            sys.stderr.write(f"{self.program.name:>12} | {line}\n")
             sys.stderr.flush()
 
     @property
@@ -118,10 +141,43 @@ class Child:
 
     def stop(self, number: signal.Signals) -> None:
         """Send it a signal, and do not start it again."""
-        self._is_stopping = True
+        self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """The lines of a stream, without one that is longer than anything a program of ours says."""
+    while True:
+        try:
+            raw = await stream.readline()
+        except ValueError:
+            continue
+        if not raw:
+            return
+        yield raw.decode(errors="replace").rstrip()
+
+
+async def _ended(pid: int) -> None:
+    """Wait for a child's end. asyncio's own `wait` may wait for its pipes, too, which others may hold open."""
+    loop = asyncio.get_running_loop()
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 class Supervisor:
@@ -146,18 +202,24 @@ class Supervisor:
             raise Unavailable(child.program.name, f"not ready after {child.program.ready_s:.0f} s") from error
 
     async def stop(self) -> None:
-        """Stop all, the last started first, within `STOP_S` seconds."""
-        for child, _task in reversed(self._children):
+        """Stop all within `STOP_S` seconds: the last started first, since it may need the others for its last words.
+
+        One that takes long holds up the next for its share of the time only.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + STOP_S - _KILL_S
+        for left, (child, task) in zip(range(len(self._children), 0, -1), reversed(self._children), strict=True):
             child.stop(signal.SIGTERM)
+            await asyncio.wait((task,), timeout=max(0.0, until - clock()) / left)
         waiting = [task for _child, task in self._children]
         if waiting:
-            _done, late = await asyncio.wait(waiting, timeout=STOP_S)
+            _done, late = await asyncio.wait(waiting, timeout=max(0.0, until - clock()))
             for child, task in self._children:
                 if task in late:
                     log.warning("program_killed", program=child.program.name)
                     child.stop(signal.SIGKILL)
             if late:
-                await asyncio.wait(late, timeout=2)
+                await asyncio.wait(late, timeout=_KILL_S)
         for task in waiting:
             task.cancel()
 
