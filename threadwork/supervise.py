@@ -19,7 +19,6 @@ import structlog
 
 from core.errors import Unavailable
 
-log = structlog.get_logger(__name__)
 # All programs together have this long to stop; the last second is for killing those that do not.
 STOP_S: Final = 8.0
 _KILL_S: Final = 1.0
@@ -59,6 +58,7 @@ class Child:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.log = structlog.get_logger(__name__, program=program.name)
         self.said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
@@ -83,7 +83,7 @@ class Child:
                 return
             if not self._stopping.is_set():
                 delay = _FIRST_DELAY_S if clock() - started > _STEADY_S else min(delay * 2, _LONGEST_DELAY_S)
-                log.warning("program_died", program=self.program.name, why=why, again_in_s=delay)
+                self.log.warning("program_died", why=why, again_in_s=delay)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), delay)
 
@@ -216,7 +216,7 @@ class Supervisor:
             _done, late = await asyncio.wait(waiting, timeout=max(0.0, until - clock()))
             for child, task in self._children:
                 if task in late:
-                    log.warning("program_killed", program=child.program.name)
+                    child.log.warning("program_killed")
                     child.stop(signal.SIGKILL)
             if late:
                 await asyncio.wait(late, timeout=_KILL_S)
