@@ -220,17 +220,18 @@ class ChatRun:
                 rulings=Rulings(self._stores, self._presenter, rules),
             )
             try:
-                outcome = await self._talk_on(talk, telling, note)
+                outcome = await self._talk_on(talk, telling, note, is_alive=seated.is_alive)
             finally:
                 self._seat = talk.seat
         return await self._after(outcome, sandbox)
 
-    async def _talk_on(self, talk: Talk, first: Telling, note: str | None) -> Outcome:
-        """Talk through this turn and those after it, as long as the agent is there."""
+    async def _talk_on(self, talk: Talk, first: Telling, note: str | None, *, is_alive: bool) -> Outcome:
+        """Talk through this turn and those after it, as long as the agent is there. A dead one is only heard out."""
         telling, notes = first, note
         while True:
             messages = await self._stores.messages.of_turn(telling.turn.id)
-            await talk.begin(telling, messages, notes, self._known)
+            known = self._known if is_alive else {str(message.id) for message in messages}
+            await talk.begin(telling, messages, notes, known)
             notes, self._known = None, set()
             outcome = await talk.attend()
             if outcome is not None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +41,14 @@ class Server:
         if self._open is not None:
             await self._open.aclose()
 
-    async def kill_and_start(self, after_s: float) -> None:
+    def kill(self) -> None:
         pid = self._pid()
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    async def kill_and_start(self, after_s: float) -> None:
+        self.kill()
         await self.stop()
         await asyncio.sleep(after_s)
         await self.start()
@@ -68,6 +71,13 @@ class Stack:
     @property
     def sandboxes_dir(self) -> Path:
         return self.data_dir / "sandboxes"
+
+    async def kill_everything(self) -> None:
+        """Cut the power: every program and server at once, and none is started again."""
+        for child in (*self.workers, self.gateway, self.host):
+            child.stop(signal.SIGKILL)
+        for server in (self.valkey, self.postgres):
+            server.kill()
 
     async def stage(self, fault: Fault) -> None:
         """Bring a fault about, and its end."""
@@ -154,8 +164,19 @@ def _child_named(part: str) -> int | None:
 
 
 @asynccontextmanager
-async def running(data_dir: Path, seed: int, *, workers: int = 2) -> AsyncIterator[Stack]:
-    """The stack, up. Ended with the context, whatever state it is in."""
+async def running(
+    data_dir: Path,
+    seed: int,
+    *,
+    workers: int = 2,
+    skew_s: float = 0.0,
+    settings: Mapping[str, str] = {},
+    model_port: int = 0,
+) -> AsyncIterator[Stack]:
+    """The stack, up. Ended with the context, whatever state it is in.
+
+    `skew_s`: how far every wall clock is ahead; the workers' are half a minute apart on top of it.
+    """
     socket = str(data_dir / "s" / "valkey.sock")
     postgres = Server(lambda: embedded_postgres(data_dir), lambda: _postmaster(data_dir))
     valkey = Server(lambda: embedded_valkey(data_dir), lambda: _child_named(socket))
@@ -165,7 +186,7 @@ async def running(data_dir: Path, seed: int, *, workers: int = 2) -> AsyncIterat
         await valkey.start()
         stack.push_async_callback(valkey.stop)
         await upgrade(postgres.url)
-        model = await stack.enter_async_context(AnthropicDouble(credential=KEY))
+        model = await stack.enter_async_context(AnthropicDouble(credential=KEY, port=model_port))
         supervisor = await stack.enter_async_context(supervised())
         port = free_port()
         wire = await stack.enter_async_context(relay(port))
@@ -181,6 +202,8 @@ async def running(data_dir: Path, seed: int, *, workers: int = 2) -> AsyncIterat
             "THREADWORK_LINGER_S": "0.5",
             "THREADWORK_LOOK_EVERY_S": "1",
             "FAULTS_SEED": str(seed),
+            "FAULTS_SKEW_S": str(skew_s),
+            **settings,
         }
         yield await _programs(
             supervisor,
@@ -217,7 +240,7 @@ async def _programs(
     for number in range(workers):
         name = f"worker-{number}"
         # The clocks of the workers are half a minute apart.
-        worker_env = {**env, "FAULTS_NAME": name, "FAULTS_SKEW_S": str(30 * number)}
+        worker_env = {**env, "FAULTS_NAME": name, "FAULTS_SKEW_S": str(float(env["FAULTS_SKEW_S"]) + 30 * number)}
         argv = [sys.executable, "-m", "tests.faults.moody"]
         started.append(supervisor.start(Program(name, argv, "worker ready", worker_env)))
     for child in started:

@@ -111,17 +111,18 @@ async def open_session(
         is_new=is_new,
     )
     client = ClaudeSDKClient(replace(options, can_use_tool=can_use_tool), transport=transport)
-    async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(transport.pump(), name="journal")
-        try:
-            await _connected(client)
-            drain = tasks.create_task(_drain(client), name="sdk messages")
-            yield Session(client, transport)
-            drain.cancel()
-        finally:
-            reading.cancel()
-            await transport.close()
-            await _disconnected(client)
+    # No task group: what goes wrong in the body must leave it as it is, and these two tasks never fail.
+    tasks = [asyncio.create_task(transport.pump(), name="journal")]
+    try:
+        await _connected(client)
+        tasks.append(asyncio.create_task(_drain(client), name="sdk messages"))
+        yield Session(client, transport)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await transport.close()
+        await _disconnected(client)
+        await asyncio.wait(tasks, timeout=5)
 
 
 async def _connected(client: ClaudeSDKClient) -> None:

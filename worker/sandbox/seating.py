@@ -43,7 +43,8 @@ class Access:
 class Seated:
     """A chat with its sandbox connected and its agent's program running.
 
-    `is_new`: the program was started just now. `is_resumed`: on the memory of an earlier one.
+    `is_new`: the program was started just now. `is_resumed`: on the memory of an earlier one. `is_alive`: it runs; one
+    that does not is there only for what its journal still holds.
     """
 
     sandbox: Sandbox
@@ -51,6 +52,7 @@ class Seated:
     options: "ClaudeAgentOptions"
     is_new: bool
     is_resumed: bool
+    is_alive: bool = True
 
 
 class Seating:
@@ -87,14 +89,10 @@ class Seating:
         journal was not read to the end is returned as it is: its reader will come to the end by itself.
         """
         launch = Launch(chat.settings.mode, chat.settings.model)
-        if (
-            seat.run_dir is not None
-            and seat.pid is not None
-            and (
-                await process.life(sandbox, seat.run_dir) is process.Life.ALIVE or await self._has_unread(sandbox, seat)
-            )
-        ):
-            return Seated(sandbox, seat, sdk_options(launch), is_new=False, is_resumed=False)
+        if seat.run_dir is not None and seat.pid is not None:
+            is_alive = await process.life(sandbox, seat.run_dir) is process.Life.ALIVE
+            if is_alive or await self._has_unread(sandbox, seat):
+                return Seated(sandbox, seat, sdk_options(launch), is_new=False, is_resumed=False, is_alive=is_alive)
         if not may_start:
             return None
         return await self._start(chat, sandbox, seat, launch)

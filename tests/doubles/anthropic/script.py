@@ -236,6 +236,10 @@ def blocks_of(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _goes_on(blocks: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a user message is the CLI's own and begins no turn: reminders, and a request to resume."""
-    own = ("<system-reminder>", "Your response above was cut off mid-stream")
+    """Whether a user message begins no turn: the CLI's own reminders and requests to resume, and our note after a restart."""
+    own = (
+        "<system-reminder>",
+        "Your response above was cut off mid-stream",
+        "[Threadwork] Your program was interrupted",
+    )
     return all(str(b.get("text", "")).lstrip().startswith(own) for b in blocks)
