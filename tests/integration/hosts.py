@@ -11,9 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
 API_KEY = "e2b_0123456789abcdef0123456789abcdef01234567"
 NOBODY = 65534
 WHO = ("root", "plain user") if os.geteuid() == 0 else ("plain user",)
@@ -104,7 +103,7 @@ def a_host(*options: str, who: str = WHO[0]) -> Iterator[Host]:
             host.end(signal.SIGTERM)
 
 
-async def until(look: Callable[[], T | Awaitable[T]], seconds: float = 30) -> T:
+async def until(look: Callable[[], Any], seconds: float = 30) -> Any:
     """What `look` gives once that is true."""
     async with asyncio.timeout(seconds):
         while True:

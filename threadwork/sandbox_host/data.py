@@ -38,7 +38,7 @@ class DataPlane:
         """What it serves."""
         return [
             web.get("/health", self.health),
-            web.get("/files", self.get_file),
+            web.get("/files", self.get_file, allow_head=False),
             web.post("/files", self.post_file),
             web.post("/process.Process/{method}", self.process),
             web.post("/filesystem.Filesystem/{method}", self.filesystem),

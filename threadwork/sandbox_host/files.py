@@ -58,7 +58,7 @@ async def _opened(sandbox: Sandbox, operation: str, path: str) -> AsyncIterator[
 
 async def download(request: web.Request, sandbox: Sandbox) -> web.StreamResponse:
     """Send a file, or the part of it that was asked for."""
-    async with _opened(sandbox, "read", request.query.get("path", "")) as (descriptor, entry):
+    async with _opened(sandbox, "read", request.query.get("path", "")) as (descriptor, _):
         size = os.fstat(descriptor).st_size
         headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         try:
@@ -68,22 +68,18 @@ async def download(request: web.Request, sandbox: Sandbox) -> web.StreamResponse
         if status == 206:
             headers["Content-Range"] = f"bytes {at}-{end - 1}/{size}"
         response = web.StreamResponse(status=status, headers=headers)
-        # The kernel's own files have no size before they are read.
-        has_size = size > 0 or not entry["path"].startswith("/proc/")
-        if has_size:
-            response.content_length = end - at
+        response.content_length = end - at
         await response.prepare(request)
-        while request.method != "HEAD" and (at < end or not has_size):
-            wanted = min(PIECE, end - at) if has_size else PIECE
-            piece = await asyncio.to_thread(os.pread, descriptor, wanted, at)
+        while at < end:
+            piece = await asyncio.to_thread(os.pread, descriptor, min(PIECE, end - at), at)
             if not piece:
+                # It shrank while it was sent: better a broken answer than one that hangs.
+                if request.transport is not None:
+                    request.transport.abort()
                 break
             at += len(piece)
             async with asyncio.timeout(_IDLE_S):
                 await response.write(piece)
-        if has_size and at < end and request.method != "HEAD" and request.transport is not None:
-            # It shrank while it was sent: better a broken answer than one that hangs.
-            request.transport.abort()
         async with asyncio.timeout(CLOSING_S):
             await response.write_eof()
         return response

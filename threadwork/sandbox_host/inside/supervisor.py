@@ -239,9 +239,7 @@ class Supervisor:
     def do_write(self, order: dict[str, Any]) -> files.Answer:
         path = files.place(order["path"])
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        answer, descriptors = files.opened(path, os.O_WRONLY | os.O_CREAT)
-        os.ftruncate(descriptors[0], 0)
-        return answer, descriptors
+        return files.opened(path, os.O_WRONLY | os.O_CREAT)
 
 
 def pipes(*, has_stdin: bool) -> tuple[list[int], list[int]]:
