@@ -19,8 +19,8 @@ setup: .venv/.done ## everything the project needs, into .venv and, when it is m
 demo: setup ## a chat with an agent, here and now
 	@$(BIN)/threadwork chat
 
-test: setup ## the whole suite
-	@$(BIN)/pytest -q
+test: setup ## the whole suite (ARGS="tests/unit -k name" for a part)
+	@$(BIN)/pytest -q $(ARGS)
 
 check: setup ## format, lint, types, imports
 	@$(BIN)/ruff format --check --quiet .

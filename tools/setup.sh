@@ -13,10 +13,11 @@ install() { # apt packages, where that is allowed
   fi
   command -v apt-get >/dev/null || return 1
   say "installing $*"
-  export DEBIAN_FRONTEND=noninteractive
-  if ! "${as[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
-    "${as[@]}" apt-get update -qq >/dev/null
-    "${as[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+  # sudo passes no variables on, and another apt-get may be at work on a machine that has just started.
+  as+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+  if ! "${as[@]}" install -y --no-install-recommends "$@" </dev/null >/dev/null 2>&1; then
+    "${as[@]}" update </dev/null >/dev/null
+    "${as[@]}" install -y --no-install-recommends "$@" </dev/null >/dev/null
   fi
 }
 
@@ -32,16 +33,24 @@ if [ -z "$python" ]; then
   exit 1
 fi
 
-if ! command -v uv >/dev/null && [ ! -x .uv/bin/uv ]; then
+bring_uv() { # into .uv, where nobody else's version is disturbed
   if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     install python3-venv || { say "type: sudo apt-get install -y python3-venv, then make again"; exit 1; }
   fi
   "$python" -m venv .uv
-  .uv/bin/pip install -q --disable-pip-version-check uv
+  .uv/bin/pip install -q --disable-pip-version-check 'uv>=0.9,<1'
+}
+
+sync() { # what uv.lock says into .venv, with the uv at $1
+  UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_PYTHON="$python" "$1" sync --frozen --quiet
+}
+
+if [ -x .uv/bin/uv ]; then
+  sync .uv/bin/uv
+elif ! { command -v uv >/dev/null && sync uv; }; then # an old one may not read the lock file
+  bring_uv
+  sync .uv/bin/uv
 fi
-export PATH="$PATH:$PWD/.uv/bin"
-export UV_PYTHON_DOWNLOADS=never UV_PYTHON="$python"
-uv sync --frozen --quiet
 
 if ! command -v bwrap >/dev/null; then
   install bubblewrap || say "sandboxes need bubblewrap; type: sudo apt-get install -y bubblewrap"
