@@ -75,7 +75,7 @@ class DataPlane:
         try:
             return await work(request, await self._sandbox(request))
         except HttpRefusal as error:
-            return _answer(error.status, error.message)
+            return _answer(error.status, str(error))
         except PermissionError as error:
             return _answer(401, str(error))
         except (NotFound, Unavailable) as error:

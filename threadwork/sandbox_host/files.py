@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
@@ -24,12 +23,12 @@ _IDLE_S: Final = 300.0
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
-@dataclass(frozen=True, slots=True)
 class HttpRefusal(Exception):
     """An answer with an HTTP status and a message, as envd gives them."""
 
-    status: int
-    message: str
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def _refusal(error: Refused | OSError) -> HttpRefusal:

@@ -23,7 +23,7 @@ from threadwork.sandbox_host.connect_protocol import ConnectError, Stream, seale
 
 EXIT_KEPT_S: Final = 30.0
 PIECE: Final = 1 << 16
-_DROPPING_PAUSE_S: Final = 0.005
+_DROPPING_PAUSE_S: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
