@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -19,22 +20,47 @@ from redis.asyncio import Redis
 
 from core.errors import Misconfigured, Unavailable
 from tests.processes import alive, descendants, until
+from threadwork.embedded.child import assumed_id
 from threadwork.embedded.folder import socket_folder
 from threadwork.embedded.postgres import binaries, embedded_postgres
 from threadwork.embedded.reach import open_ways
 from threadwork.embedded.valkey import binary, embedded_valkey
 
 ROOT = Path(__file__).parents[2]
+# `nobody`, and somebody for whom the system has no name.
 SOMEBODY = 65534
+NAMELESS = 54321
 Launcher = Callable[[Path], AbstractAsyncContextManager[str]]
 IS_ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def empty_folder() -> Iterator[Path]:
+    """A folder in which nothing was ever started."""
     made = Path(tempfile.mkdtemp(prefix="tw"))
     yield made
     shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """A Postgres cluster that was started and stopped once, to be copied: making one takes a second of processor."""
+    made = Path(tempfile.mkdtemp(prefix="tw"))
+
+    async def make() -> None:
+        async with embedded_postgres(made):
+            pass
+
+    asyncio.run(make())
+    yield made / "postgres"
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def folder(empty_folder: Path, cluster: Path) -> Path:
+    """A folder that was used before."""
+    shutil.copytree(cluster, empty_folder / "postgres")
+    return empty_folder
 
 
 @asynccontextmanager
@@ -96,7 +122,7 @@ def _become(uid: int) -> None:
 
 
 @pytest.fixture
-async def owns(folder: Path) -> AsyncIterator[Callable[..., Owner]]:
+async def owns(empty_folder: Path) -> AsyncIterator[Callable[..., Owner]]:
     made: list[Owner] = []
 
     def make(place: Path, *, uid: int | None = None) -> Owner:
@@ -109,16 +135,16 @@ async def owns(folder: Path) -> AsyncIterator[Callable[..., Owner]]:
     await until(lambda: not any(alive(pid) for owner in made for pid in owner.servers))
 
 
-async def test_what_was_written_is_there_at_the_next_start(folder: Path) -> None:
-    async with embedded_postgres(folder) as url, connected(url) as connection:
+async def test_what_was_written_is_there_at_the_next_start(empty_folder: Path) -> None:
+    async with embedded_postgres(empty_folder) as url, connected(url) as connection:
         await connection.execute("CREATE TABLE kept (word text)")
         await connection.execute("INSERT INTO kept VALUES ('grüße')")
-    async with embedded_valkey(folder) as url, redis_at(url) as redis:
+    async with embedded_valkey(empty_folder) as url, redis_at(url) as redis:
         await redis.xadd("kept", {"word": "hello"})
 
-    async with embedded_postgres(folder) as url, connected(url) as connection:
+    async with embedded_postgres(empty_folder) as url, connected(url) as connection:
         assert await connection.fetchval("SELECT word FROM kept") == "grüße"
-    async with embedded_valkey(folder) as url, redis_at(url) as redis:
+    async with embedded_valkey(empty_folder) as url, redis_at(url) as redis:
         assert [fields for _, fields in await redis.xrange("kept")] == [{b"word": b"hello"}]
 
 
@@ -126,8 +152,9 @@ async def test_what_was_committed_survives_a_kill_of_everything(folder: Path, ow
     owner = owns(folder)
     async with connected(owner.database) as connection:
         await connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
-    for pid in [owner.pid, *owner.servers]:
-        os.kill(pid, signal.SIGKILL)
+    for pid in [*owner.servers, owner.pid]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     async with embedded_postgres(folder) as url, connected(url) as connection:
         assert await connection.fetchval("SELECT number FROM kept") == 7
@@ -236,8 +263,9 @@ async def test_a_stop_that_is_cancelled_twice_still_ends_the_server(folder: Path
     ["n" * 150, "with space, comma", "50%41+a&b=c?d#e", "Übung"],
     ids=["long", "comma", "address", "umlaut"],
 )
-async def test_any_folder_will_do(name: str, folder: Path) -> None:
-    place = folder / name
+async def test_any_folder_will_do(name: str, empty_folder: Path, cluster: Path) -> None:
+    place = empty_folder / name
+    shutil.copytree(cluster, place / "postgres")
     try:
         async with embedded_postgres(place) as url, connected(url) as connection:
             assert await connection.fetchval("SHOW data_directory") == str(place / "postgres")
@@ -248,8 +276,8 @@ async def test_any_folder_will_do(name: str, folder: Path) -> None:
         shutil.rmtree(socket_folder(place))
 
 
-async def test_two_folders_with_the_same_long_beginning_have_sockets_of_their_own(folder: Path) -> None:
-    one, two = folder / ("n" * 150), folder / ("n" * 151)
+async def test_two_folders_with_the_same_long_beginning_have_sockets_of_their_own(empty_folder: Path) -> None:
+    one, two = empty_folder / ("n" * 150), empty_folder / ("n" * 151)
     try:
         async with embedded_valkey(one) as first, embedded_valkey(two) as second, redis_at(first) as redis:
             assert first != second
@@ -295,21 +323,30 @@ async def test_the_folder_of_another_user_does_too_for_root(folder: Path) -> Non
     assert [each.name for each in place.parent.iterdir()] == ["data"]
 
 
-async def test_somebody_without_a_name_can_own_servers(folder: Path, owns: Callable[..., Owner]) -> None:
+@pytest.mark.parametrize("uid", [SOMEBODY, NAMELESS])
+async def test_a_plain_user_can_own_servers(uid: int, empty_folder: Path, owns: Callable[..., Owner]) -> None:
     """Run by root, the owner is a uid that owns nothing else; run by a plain user, it is that user."""
-    place = folder / "data"
+    place = empty_folder / "data"
     place.mkdir()
     if IS_ROOT:
-        os.chown(place, SOMEBODY, SOMEBODY)
-        folder.chmod(0o755)
-    owner = owns(place, uid=SOMEBODY if IS_ROOT else None)
+        os.chown(place, uid, uid)
+        empty_folder.chmod(0o755)
+    owner = owns(place, uid=uid if IS_ROOT else None)
 
     async with connected(owner.database) as connection, redis_at(owner.redis) as redis:
         assert await connection.fetchval("SELECT 1") == 1
         assert await redis.ping()
     uids = {Path(f"/proc/{pid}").stat().st_uid for pid in descendants(owner.pid)}
-    assert uids == {SOMEBODY if IS_ROOT else os.geteuid()}
+    assert uids == {uid if IS_ROOT else os.geteuid()}
     owner.leave()
+
+
+def test_a_server_is_never_root_and_always_has_a_name() -> None:
+    for uid in (0, NAMELESS):
+        assumed = assumed_id(uid)
+        assert assumed
+        assert pwd.getpwuid(assumed).pw_name != "root"
+    assert assumed_id(SOMEBODY) is None
 
 
 async def test_the_servers_have_no_powers_and_no_port(folder: Path, owns: Callable[..., Owner]) -> None:
@@ -327,21 +364,21 @@ async def test_the_servers_have_no_powers_and_no_port(folder: Path, owns: Callab
     assert {name: found[name] for name in expected} == expected
 
 
-async def test_a_half_made_cluster_is_made_anew(folder: Path) -> None:
-    (folder / "postgres.part" / "base").mkdir(parents=True)
-    (folder / "postgres.part" / "PG_VERSION").write_text("18\n")
-    async with embedded_postgres(folder) as url, connected(url) as connection:
+async def test_a_half_made_cluster_is_made_anew(empty_folder: Path) -> None:
+    (empty_folder / "postgres.part" / "base").mkdir(parents=True)
+    (empty_folder / "postgres.part" / "PG_VERSION").write_text("18\n")
+    async with embedded_postgres(empty_folder) as url, connected(url) as connection:
         assert await connection.fetchval("SELECT 1") == 1
-    assert not (folder / "postgres.part").exists()
+    assert not (empty_folder / "postgres.part").exists()
 
 
-async def test_a_folder_with_other_files_is_not_touched(folder: Path) -> None:
-    (folder / "postgres").mkdir()
-    (folder / "postgres" / "letter.txt").write_text("dear ann")
+async def test_a_folder_with_other_files_is_not_touched(empty_folder: Path) -> None:
+    (empty_folder / "postgres").mkdir()
+    (empty_folder / "postgres" / "letter.txt").write_text("dear ann")
     with pytest.raises(Misconfigured, match="not a Postgres cluster"):
-        async with embedded_postgres(folder):
+        async with embedded_postgres(empty_folder):
             pass
-    assert (folder / "postgres" / "letter.txt").read_text() == "dear ann"
+    assert (empty_folder / "postgres" / "letter.txt").read_text() == "dear ann"
 
 
 async def test_a_server_that_cannot_start_says_why(folder: Path) -> None:

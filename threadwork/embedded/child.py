@@ -1,14 +1,16 @@
 """Starting a server as a child that dies with us, also after kill -9, and that is never root.
 
-Postgres refuses to run as root. Instead of making a user and handing it our folders, root starts it in a user namespace
-in which root itself carries another number: to Postgres it is uid 1000, to the files it is still their owner. So no
-folder's owner or mode changes, and a data folder below a closed one (/root) works. What that loses is root's right to
-pass through other people's closed folders; `reach.py` gives it back. Linux only, as are the sandboxes.
+Postgres refuses to run as root, and as somebody whom the system has no name for. Instead of making a user and handing
+it our folders, it is started in a user namespace in which we carry the number of somebody who has a name: daemon's, to
+Postgres; to the files it is still their owner. So no folder's owner or mode changes, and a data folder below a closed
+one (/root) works. What that loses is root's right to pass through other people's closed folders; `reach.py` gives it
+back. Linux only, as are the sandboxes.
 """
 
 import asyncio
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -23,35 +25,53 @@ from threadwork.embedded.reach import open_ways
 
 _PR_SET_PDEATHSIG: Final = 1
 _CLONE_NEWUSER: Final = 0x10000000
-_INNER_ID: Final = 1000
+# Files of owners that a user namespace does not know seem to be this one's.
+_OVERFLOW_ID: Final = 65534
 _NO_NAMESPACE: Final = 96
 _ORPHANED: Final = 97
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """How a server sits: its log, the lock it inherits, and, for one that must not be root, what it has to reach."""
+    """How a server sits: its log, the lock it inherits, and, for one that minds who it is, what it has to reach."""
 
     log: Path
     lock: int
     reaches: tuple[Path, ...] = ()
 
 
+def assumed_id(uid: int) -> int | None:
+    """The number that a server which minds who it is has to carry when `uid` starts it; None where that will do."""
+    if uid != 0 and _has_name(uid):
+        return None
+    return min({entry.pw_uid for entry in pwd.getpwall()} - {0, _OVERFLOW_ID}, default=_OVERFLOW_ID)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 def _leash(death_signal: signal.Signals, reaches: tuple[Path, ...]) -> Callable[[], None]:
-    """What the child does between fork and exec: stop being root if asked, and ask to die with its parent."""
+    """What the child does between fork and exec: be somebody fit for it, and ask to die with its parent."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
     uid, gid = os.geteuid(), os.getegid()
+    assumed = assumed_id(uid) if reaches else None
 
     def prepare() -> None:
         os.setsid()
-        if reaches and uid == 0:
-            open_ways(reaches, libc)
+        if assumed is not None:
+            if uid == 0:
+                open_ways(reaches, libc)
             if libc.unshare(_CLONE_NEWUSER) != 0:
                 os._exit(_NO_NAMESPACE)
             Path("/proc/self/setgroups").write_text("deny")
-            Path("/proc/self/uid_map").write_text(f"{_INNER_ID} {uid} 1")
-            Path("/proc/self/gid_map").write_text(f"{_INNER_ID} {gid} 1")
+            Path("/proc/self/uid_map").write_text(f"{assumed} {uid} 1")
+            Path("/proc/self/gid_map").write_text(f"{assumed} {gid} 1")
         # A change of credentials clears this, so it comes last.
         libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != parent:
@@ -121,7 +141,7 @@ def why_ended(code: int | None, log: Path) -> str:
     """Why a child ended with `code`, for a person: what the kernel refused, or the last line of its log."""
     if code == _NO_NAMESPACE:
         return (
-            "this system does not let root make a user namespace, and Postgres refuses to run as root. "
+            "Postgres refuses to run as root or as a user without a name, and this system allows no user namespace. "
             "Run Threadwork as a plain user, or set DATABASE_URL to a server of yours."
         )
     try:
