@@ -5,6 +5,7 @@ Several connections take turns. A test may refuse upgrades, swallow everything, 
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Sockets:
         self.refusals = 0
         self.swallows_new = False
         self.acks_anywhere = True
+        self._is_closing = False
         self._triggers = triggers
         self._record = record
         self._turn = 0
@@ -60,6 +62,8 @@ class Sockets:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """The WebSocket endpoint."""
+        if self._is_closing:
+            return web.Response(status=503, text="this Slack is going away")
         is_good = self._triggers.take_ticket(request.query.get("ticket", ""))
         if self.refusals > 0:
             self.refusals -= 1
@@ -165,6 +169,11 @@ class Sockets:
             one.is_swallowing = True
 
     async def close(self) -> None:
+        """End every connection, and take no new one from a client that is still there."""
+        self._is_closing = True
         for one in list(self.connections):
             one.is_leaving = True
-            await one.ws.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await one.ws.close()
+        await self.cut()

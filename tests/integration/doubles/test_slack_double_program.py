@@ -82,7 +82,7 @@ def _read(page: str) -> _Balanced:
 
 
 async def test_the_program_is_driven_and_watched_from_outside() -> None:
-    async with _program() as env, aiohttp.ClientSession() as session:
+    async with _program() as env, aiohttp.ClientSession() as session, contextlib.AsyncExitStack() as ends:
         origin = env["SLACK_API_URL"].removesuffix("/api/")
 
         async def drive(verb: str, **body: Any) -> Any:
@@ -112,7 +112,9 @@ async def test_the_program_is_driven_and_watched_from_outside() -> None:
             await respond(text="gone", replace_original=True)
 
         handler = AsyncSocketModeHandler(app, env["SLACK_APP_TOKEN"])
-        await handler.connect_async()  # type: ignore[no-untyped-call]
+        ends.push_async_callback(handler.close_async)
+        async with asyncio.timeout(30):
+            await handler.connect_async()  # type: ignore[no-untyped-call]
         asked = await drive("say", person="ann", text="@bot fix *it*")
         place = f"thread?channel={asked['channel']}&ts={asked['ts']}"
 
@@ -129,8 +131,10 @@ async def test_the_program_is_driven_and_watched_from_outside() -> None:
             assert {("button", "button plain"), ("span", "mention")} <= set(_read(await response.text()).seen)
         assert await drive("click", channel=asked["channel"], ts=question["ts"], action="go") == {}
         await replies("gone")
-        assert (await drive("socket", do="disconnect"))["live"] == 0
-        await handler.close_async()  # type: ignore[no-untyped-call]
+        await drive("socket", do="disconnect")
+        async with asyncio.timeout(30):
+            while [one["method"] for one in await read("calls")].count("apps.connections.open") < 2:
+                await asyncio.sleep(0.01)
         assert await read("violations") == []
         async with session.post(f"{origin}/_control/click", json={"ts": "1", "action": "x"}) as response:
             assert response.status == 400
