@@ -11,8 +11,10 @@ import hmac
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from core.crypto import encode_secret, find_secret
@@ -33,26 +35,35 @@ async def run_up(settings: Settings, *, use_embedded: bool, while_used: bool) ->
     set_up(settings.threadwork_log, settings.threadwork_log_format, name="up")
     data_dir = settings.threadwork_data_dir
     stopped = stop_signal()
+    starting = asyncio.current_task()
+    # Told to stop before all is up: give the start up, and undo what is there.
+    giving_up = asyncio.create_task(stopped.wait())
+    giving_up.add_done_callback(lambda _: starting.cancel() if starting and not is_up.is_set() else None)
+    is_up = asyncio.Event()
     with only_stack(data_dir):
-        async with AsyncExitStack() as opened:
-            urls = await _servers(settings, opened, use_embedded=use_embedded)
-            supervisor = await opened.enter_async_context(supervised())
-            starting = asyncio.create_task(_start(settings, urls, supervisor))
-            waiting = asyncio.create_task(stopped.wait())
-            await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                write_stack(data_dir, await starting)
+        try:
+            async with AsyncExitStack() as opened:
+                stack = await _start(settings, opened, use_embedded=use_embedded)
+                is_up.set()
+                write_stack(data_dir, stack)
+                opened.callback(remove_stack, data_dir)
                 print("ready", flush=True)
-                if while_used:
-                    unused = asyncio.create_task(until_unused(data_dir))
-                    await asyncio.wait((waiting, unused), return_when=asyncio.FIRST_COMPLETED)
-                    unused.cancel()
-                else:
-                    await waiting
-            waiting.cancel()
-            starting.cancel()
-            remove_stack(data_dir)
+                await _until_over(stopped, data_dir, while_used=while_used)
+        except asyncio.CancelledError:
+            if not stopped.is_set():
+                raise
+        finally:
+            giving_up.cancel()
     return 0
+
+
+async def _until_over(stopped: asyncio.Event, data_dir: Path, *, while_used: bool) -> None:
+    waiting = [asyncio.create_task(stopped.wait())]
+    if while_used:
+        waiting.append(asyncio.create_task(until_unused(data_dir)))
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +73,14 @@ class Urls:
     database: str
     redis: str
 
+    @property
+    def env(self) -> dict[str, str]:
+        """As the environment says it."""
+        return {"DATABASE_URL": self.database, "REDIS_URL": self.redis}
 
-async def _servers(settings: Settings, opened: AsyncExitStack, *, use_embedded: bool) -> Urls:
-    """Start the servers that are not given, both at once, and migrate the database."""
+
+async def _servers(settings: Settings, opened: AsyncExitStack, supervisor: Supervisor, *, use_embedded: bool) -> Urls:
+    """Start the servers that are not given, and migrate the database."""
     missing = [
         name
         for name, given in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url))
@@ -81,82 +97,113 @@ async def _servers(settings: Settings, opened: AsyncExitStack, *, use_embedded: 
     from migrations.run import upgrade
 
     await upgrade(database)
+    # What is entered last is left first: on the way down the programs end before the servers they use.
+    opened.push_async_callback(supervisor.stop)
     return Urls(database, redis)
 
 
-async def _start(settings: Settings, urls: Urls, supervisor: Supervisor) -> Stack:
-    """Start the programs, and wait until each can do its work."""
+async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bool) -> Stack:
+    """Start everything, what needs no database first, and wait until each part can do its work."""
     data_dir = settings.threadwork_data_dir
-    secret = find_secret(
-        settings.threadwork_secret_key.get_secret_value() if settings.threadwork_secret_key else None, data_dir
-    )
+    given = settings.threadwork_secret_key
+    secret = find_secret(given.get_secret_value() if given else None, data_dir)
     env = {
+        # The real credential is for the gateway only.
         **dict.fromkeys(_CREDENTIALS, ""),
-        "DATABASE_URL": urls.database,
-        "REDIS_URL": urls.redis,
         "THREADWORK_SECRET_KEY": encode_secret(secret),
         "THREADWORK_DATA_DIR": str(data_dir),
         "PYTHONUNBUFFERED": "1",
     }
-    if settings.threadwork_allow_key_in_sandbox:
-        env.update({name: os.environ.get(name, "") for name in _CREDENTIALS})
+    supervisor = await opened.enter_async_context(supervised())
+    server = _sandbox_server(settings, secret)
     started = []
-    api_url, sandbox_url, api_key = _sandbox_server(settings)
     if settings.uses_own_sandboxes:
-        port = free_port()
-        api_key = hmac.new(secret, b"sandbox-host", hashlib.sha256).hexdigest()
-        api_url = sandbox_url = f"http://127.0.0.1:{port}"
-        host = [*_threadwork(), "sandbox-host", "--port", str(port), "--data-dir", str(data_dir)]
-        started.append(supervisor.start(Program("sandbox-host", host, "sandbox-host", {**env, "E2B_API_KEY": api_key})))
-    model = await _model(settings, supervisor)
-    gateway_env = {**env, **model, "THREADWORK_SECRET_KEY": encode_secret(secret)}
-    gateway = [sys.executable, "-m", "worker.gateway", "--socket", str(data_dir / "gateway" / "gateway.sock")]
-    if settings.threadwork_gateway_port:
-        gateway += ["--host", settings.threadwork_gateway_host, "--port", str(settings.threadwork_gateway_port)]
-    started.append(supervisor.start(Program("gateway", gateway, "gateway ready", gateway_env)))
-    sandboxes = {"E2B_API_URL": api_url or "", "E2B_SANDBOX_URL": sandbox_url or "", "E2B_API_KEY": api_key or ""}
-    for number in range(settings.threadwork_workers):
-        name = "worker" if settings.threadwork_workers == 1 else f"worker-{number + 1}"
-        started.append(
-            supervisor.start(Program(name, [*_threadwork(), "worker"], "worker ready", {**env, **sandboxes}))
-        )
+        started.append(supervisor.start(_sandbox_host(settings, server, env)))
+    model, model_env = _model(settings, env)
+    if model is not None:
+        started.append(supervisor.start(model))
+    started.append(supervisor.start(_gateway(settings, {**env, **model_env})))
+    urls = await _servers(settings, opened, supervisor, use_embedded=use_embedded)
+    started += [supervisor.start(program) for program in _workers(settings, {**env, **urls.env, **server.env})]
     for child in started:
         await supervisor.ready(child)
     return Stack(
         pid=os.getpid(),
         database_url=urls.database,
         redis_url=urls.redis,
-        e2b_api_url=api_url,
-        e2b_sandbox_url=sandbox_url,
-        e2b_api_key=api_key,
+        e2b_api_url=server.api_url,
+        e2b_sandbox_url=server.sandbox_url,
+        e2b_api_key=server.api_key,
         is_offline=not settings.has_credential,
         is_isolated=not settings.threadwork_unsafe_no_isolation,
     )
 
 
-async def _model(settings: Settings, supervisor: Supervisor) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Sandboxes:
+    """Which E2B-compatible server the workers use."""
+
+    api_url: str | None
+    sandbox_url: str | None
+    api_key: str | None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """As the environment says it."""
+        return {
+            "E2B_API_URL": self.api_url or "",
+            "E2B_SANDBOX_URL": self.sandbox_url or "",
+            "E2B_API_KEY": self.api_key or "",
+        }
+
+
+def _sandbox_server(settings: Settings, secret: bytes) -> Sandboxes:
+    if settings.uses_own_sandboxes:
+        url = f"http://127.0.0.1:{free_port()}"
+        # Other users of this machine must not make sandboxes with our rights.
+        return Sandboxes(url, url, hmac.new(secret, b"sandbox-host", hashlib.sha256).hexdigest())
+    key = settings.e2b_api_key
+    return Sandboxes(settings.e2b_api_url, settings.e2b_sandbox_url, key.get_secret_value() if key else None)
+
+
+def _sandbox_host(settings: Settings, server: Sandboxes, env: Mapping[str, str]) -> Program:
+    data_dir = settings.threadwork_data_dir
+    argv = [sys.executable, "-m", "threadwork.sandbox_host", "--port", str(server.api_url).rpartition(":")[2]]
+    argv += ["--data-dir", str(data_dir / "sandboxes"), "--gateway-dir", str(data_dir / "gateway")]
+    if settings.threadwork_unsafe_no_isolation:
+        argv.append("--unsafe-no-isolation")
+    return Program("sandbox-host", argv, "sandbox-host", {**env, "E2B_API_KEY": server.api_key or ""})
+
+
+def _model(settings: Settings, env: Mapping[str, str]) -> tuple[Program | None, dict[str, str]]:
     """The gateway's way to the model: the real credential, or the scripted model of this program."""
     if settings.has_credential:
-        return {name: os.environ.get(name, "") or _from_dotenv(settings, name) for name in _CREDENTIALS}
+        return None, {name: os.environ.get(name, "") or _from_dotenv(settings, name) for name in _CREDENTIALS}
     port = free_port()
     argv = [sys.executable, "-m", "threadwork.offline_model", "--port", str(port)]
-    child = supervisor.start(Program("offline-model", argv, "offline-model", dict.fromkeys(_CREDENTIALS, "")))
-    await supervisor.ready(child)
-    return {"ANTHROPIC_API_KEY": "scripted", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}"}
+    scripted = {"ANTHROPIC_API_KEY": "scripted", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}"}
+    return Program("offline-model", argv, "offline-model", env), scripted
+
+
+def _gateway(settings: Settings, env: Mapping[str, str]) -> Program:
+    socket_path = settings.threadwork_data_dir / "gateway" / "gateway.sock"
+    argv = [sys.executable, "-m", "worker.gateway", "--socket", str(socket_path)]
+    if settings.threadwork_gateway_port:
+        argv += ["--host", settings.threadwork_gateway_host, "--port", str(settings.threadwork_gateway_port)]
+    return Program("gateway", argv, "gateway ready", env)
+
+
+def _workers(settings: Settings, env: Mapping[str, str]) -> list[Program]:
+    if settings.threadwork_allow_key_in_sandbox:
+        env = {**env, **{name: os.environ.get(name, "") for name in _CREDENTIALS}}
+    count = settings.threadwork_workers
+    names = ["worker"] if count == 1 else [f"worker-{number + 1}" for number in range(count)]
+    return [Program(name, [sys.executable, "-m", "threadwork", "worker"], "worker ready", env) for name in names]
 
 
 def _from_dotenv(settings: Settings, name: str) -> str:
     value = getattr(settings, name.lower())
     return str(value.get_secret_value() if hasattr(value, "get_secret_value") else value or "")
-
-
-def _sandbox_server(settings: Settings) -> tuple[str | None, str | None, str | None]:
-    key = settings.e2b_api_key
-    return settings.e2b_api_url, settings.e2b_sandbox_url, key.get_secret_value() if key else None
-
-
-def _threadwork() -> list[str]:
-    return [sys.executable, "-m", "threadwork"]
 
 
 def free_port() -> int:

@@ -1,15 +1,16 @@
 """A worker, composed: chooses the implementations and yields a queue worker that is ready to run.
 
 Everything is opened here and closed in the reverse order; nothing connects before. The SDKs are loaded in the
-background once the worker is ready (`warm_up`), so that the first chat does not wait for them.
+background once the worker is ready (`WarmUp`), so that the first chat does not wait for them.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,13 +32,14 @@ from core.surfaces.console.client import ConsoleSurface
 from worker.gateway.tokens import mint_token
 from worker.limits import Limits
 from worker.queue_worker import QueueWorker
-from worker.run_chat import Tools, run_chat
 from worker.sandbox.bootstrap import bring_cli
 from worker.sandbox.provider import E2BProvider, SandboxServer
 from worker.sandbox.seating import Access, Seating
 from worker.sweep import Sweeper
+from worker.tools import Tools
 
 log = structlog.get_logger(__name__)
+_WARM_AFTER_S: Final = 3.0
 
 
 @asynccontextmanager
@@ -73,12 +75,11 @@ async def open_worker(
             worker=name,
         )
         sweeper = Sweeper(stores, provider, queue, settings)
-        warm = asyncio.ensure_future(warm_up())
-        stack.callback(warm.cancel)
+        warming = WarmUp()
+        stack.callback(warming.later.cancel)
 
         async def work_on(chat_id: ChatId) -> None:
-            # Loaded in the loop itself, the SDKs would hold up every lease for seconds.
-            await asyncio.shield(warm)
+            run_chat = await warming.run_chat()
             await run_chat(tools, chat_id)
 
         yield QueueWorker(
@@ -105,14 +106,33 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-async def warm_up() -> None:
-    """Load the slow SDKs in a thread: the Claude SDK takes two seconds, E2B's one."""
-    await asyncio.to_thread(_import_slow)
+class WarmUp:
+    """Loads what is slow, in a thread: the Claude SDK takes two seconds of a core, E2B's one.
+
+    In the event loop that would hold up every lease. It begins with the first chat, or a little after the start, when
+    the other programs of a stack have had the cores.
+    """
+
+    def __init__(self) -> None:
+        self._loading: asyncio.Future[Callable[[Tools, ChatId], Awaitable[None]]] | None = None
+        self.later = asyncio.get_running_loop().call_later(_WARM_AFTER_S, self._begin)
+
+    def _begin(self) -> "asyncio.Future[Callable[[Tools, ChatId], Awaitable[None]]]":
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(_load))
+        return self._loading
+
+    async def run_chat(self) -> Callable[[Tools, ChatId], Awaitable[None]]:
+        """`worker.run_chat.run_chat`, loaded."""
+        return await asyncio.shield(self._begin())
 
 
-def _import_slow() -> None:
-    import claude_agent_sdk  # noqa: F401 - loaded for later
-    import e2b  # noqa: F401 - as above
+def _load() -> Callable[[Tools, ChatId], Awaitable[None]]:
+    import e2b  # noqa: F401 - loaded for later
+
+    from worker.run_chat import run_chat
+
+    return run_chat
 
 
 def _surfaces(settings: Settings, engine: AsyncEngine) -> Mapping[Platform, Surface]:  # noqa: ARG001 - grows

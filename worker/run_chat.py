@@ -6,47 +6,32 @@ messages in the queue. Next: `talk.py`, the loop with the agent; `present.py`, w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import structlog
 
 from core.domain import events as e
-from core.domain.chat import AgentSeat, Chat, ChatId, Platform
+from core.domain.chat import AgentSeat, Chat, ChatId
 from core.domain.message import Message
 from core.domain.states import Actor, ApprovalState, SandboxState, TurnState, step
 from core.domain.turn import Turn
 from core.errors import AgentError, Fenced, SandboxError, SandboxLost, SandboxPaused, ThreadworkError, Unavailable
-from core.ports import ControlChannel, EditBudget, EventBus, Fence, Sandbox, SandboxProvider, Stores, Surface, WakeKind
+from core.ports import Fence, Sandbox, WakeKind
 from worker.agent import process
 from worker.agent.questions import Asking
 from worker.agent.session import open_session
 from worker.hold import Hold
-from worker.limits import Limits
 from worker.mailbox import Mailbox
 from worker.present import Presenter
 from worker.ruling import Rulings
-from worker.sandbox.seating import Seated, Seating, lost
+from worker.sandbox.seating import Seated, lost
 from worker.talk import MailItem, Outcome, Talk, Wake
 from worker.telling import Telling
+from worker.tools import Tools
 from worker.wording import after_restart, for_people
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a run works with; `worker/app.py` fills it."""
-
-    stores: Stores
-    bus: EventBus
-    control: ControlChannel
-    budget: EditBudget
-    surfaces: Mapping[Platform, Surface]
-    provider: SandboxProvider
-    seating: Seating
-    limits: Limits
-    worker: str
 
 
 async def run_chat(tools: Tools, chat_id: ChatId) -> None:

@@ -28,7 +28,7 @@ class MoodySurface:
         self.platform = inner.platform
         self._inner = inner
         self._rng = random.Random(seed)
-        self._share = share
+        self._share = float(os.environ.get("FAULTS_SHARE", share))
 
     def render(self, view: View) -> Sequence[Payload]:
         return self._inner.render(view)

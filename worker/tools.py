@@ -1,0 +1,24 @@
+"""What a run works with; `worker/app.py` fills it. Here it costs nothing to import, unlike `run_chat.py`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.domain.chat import Platform
+from core.ports import ControlChannel, EditBudget, EventBus, SandboxProvider, Stores, Surface
+from worker.limits import Limits
+from worker.sandbox.seating import Seating
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The implementations and limits of one worker, named `worker`."""
+
+    stores: Stores
+    bus: EventBus
+    control: ControlChannel
+    budget: EditBudget
+    surfaces: Mapping[Platform, Surface]
+    provider: SandboxProvider
+    seating: Seating
+    limits: Limits
+    worker: str
