@@ -175,6 +175,11 @@ async def test_events_and_clicks_come_by_signed_http() -> None:
                 commands.append(body["text"])
                 await ack(text="done")
 
+            @app.shortcut("ask")  # type: ignore[untyped-decorator]
+            async def shortcut(ack: Any, body: dict[str, Any]) -> None:
+                commands.append(body["callback_id"])
+                await ack()
+
         app, heard = app_of(double, workspace, prepare)
 
         async def serve(request: web.Request) -> web.Response:
@@ -195,7 +200,8 @@ async def test_events_and_clicks_come_by_signed_http() -> None:
         await ann.says("general", "by post")
         await double.until(lambda: [one["text"] for one in heard] == ["by post"])
         assert (await ann.slash("/threadwork", "status"))["text"] == "done"
-        assert commands == ["status"]
+        assert await ann.shortcut("ask") == {}
+        assert commands == ["status", "ask"]
         double.delivery.signing_secret = "another"
         double.allow("not_acked")
         with pytest.raises(NotAnswered):
@@ -204,4 +210,4 @@ async def test_events_and_clicks_come_by_signed_http() -> None:
         await runner.cleanup()
         await ann.says("general", "nobody there")
         await double.until(lambda: double.delivery.given_up)
-    assert commands == ["status"]
+    assert commands == ["status", "ask"]

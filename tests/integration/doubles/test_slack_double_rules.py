@@ -293,6 +293,24 @@ async def test_files_go_up_in_three_steps_and_down_with_a_token() -> None:
                 assert (answer.status, answer.content_type) == (200, "text/html")
 
 
+async def test_an_upload_url_takes_the_announced_bytes_once() -> None:
+    async with SlackDouble() as double:
+        double.allow("upload_length", "upload_url_reused", "file_update_failed")
+        client = client_of(double, double.workspace())
+        given = await client.files_getUploadURLExternal(filename="a.txt", length=3)
+        files = [{"id": given["file_id"]}]
+        early = client.files_completeUploadExternal(files=files, channel_id="#general")
+        assert await _refused(early) == "file_update_failed"
+        async with aiohttp.ClientSession() as session:
+            answers = []
+            for content in (b"four", b"abc", b"abc"):
+                async with session.post(given["upload_url"], data=content) as answer:
+                    answers.append(answer.status)
+        assert answers == [400, 200, 404]
+        await client.files_completeUploadExternal(files=files, channel_id="#general")
+        assert [one.files[0].content for one in double.channel("general").messages.values()] == [b"abc"]
+
+
 async def test_a_response_url_takes_five_posts() -> None:
     async with SlackDouble() as double:
         double.allow("used_url", "expired_url")
