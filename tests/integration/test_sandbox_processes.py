@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.integration.hosts import Host, a_folder, a_host, python, running, start, until
+from tests.integration.hosts import WHO, Host, a_folder, a_host, python, running, start, until
 
 _ROOT = Path(__file__).parents[2]
 
@@ -310,9 +310,9 @@ async def test_the_claude_cli_runs_inside(sandbox: Any) -> None:
     assert "Claude Code" in result.stdout
 
 
-@pytest.fixture(scope="module")
-def narrow_host() -> Iterator[Host]:
-    with a_host("--memory-mb", "96", "--disk-mb", "8", "--processes", "40") as host:
+@pytest.fixture(scope="module", params=WHO)
+def narrow_host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    with a_host("--memory-mb", "96", "--disk-mb", "8", "--processes", "40", who=request.param) as host:
         yield host
 
 
@@ -324,6 +324,15 @@ async def test_a_process_that_takes_too_much_memory_is_killed(narrow_host: Host)
 
         assert (await ended(greedy)).exit_code == -1
         assert (await sandbox.commands.run("echo fine")).stdout == "fine\n"
+
+
+async def test_a_process_in_the_background_is_held_to_the_limits_too(narrow_host: Host) -> None:
+    async with a_sandbox(narrow_host) as sandbox:
+        code = "import time; held = bytearray(200 << 20); time.sleep(4718.5)"
+        await sandbox.commands.run(f"setsid nohup python3 -c '{code}' >/dev/null 2>&1 &")
+        await until(lambda: running("4718.5"))
+
+        await until(lambda: not running("4718.5"))
 
 
 async def test_a_process_that_fills_the_disk_is_stopped(narrow_host: Host) -> None:

@@ -105,6 +105,7 @@ class Sandbox:
         holder, self._holder = self._holder, None
         if holder is not None:
             await holder.close()
+            self._walls.cgroups.leave(self.record.id)
         self._end_processes()
 
     def _end_processes(self) -> None:

@@ -97,10 +97,11 @@ class Sandboxes:
 
     async def _create(self, wanted: Wanted) -> Record:
         now = time.time()
-        for sandbox in self._all.values():
+        for sandbox in list(self._all.values()):
             if wanted.idempotency is not None and sandbox.record.idempotency == wanted.idempotency:
                 async with sandbox.lock:
-                    return sandbox.record
+                    if sandbox.record.id in self._all:
+                        return sandbox.record
         record = Record(
             id=new_id(),
             template=wanted.template,

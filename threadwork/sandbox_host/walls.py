@@ -16,6 +16,7 @@ from typing import Final
 from core.errors import Misconfigured
 from threadwork.sandbox_host import bwrap
 from threadwork.sandbox_host.bwrap import HOME, USER_ID
+from threadwork.sandbox_host.cgroup import Cgroups, find_cgroups
 from threadwork.sandbox_host.record import Record
 from threadwork.sandbox_host.settings import HostSettings
 
@@ -34,6 +35,7 @@ class Walls:
     bwrap: str | None
     first_uid: int | None
     settings: HostSettings
+    cgroups: Cgroups
 
     @property
     def system(self) -> Path:
@@ -93,13 +95,13 @@ class Walls:
             root = str(Path(__file__).parents[2])
             return [sys.executable, *bwrap.supervisor(root), *tail], self.environment(folder)
         line = bwrap.command(self.bwrap, self.system, folder, self.settings.gateway_dir, has_own_uid=uid is not None)
-        return [*line, *tail], {}
+        return self.cgroups.entered(folder.name, [*line, *tail]), {}
 
 
 def find_walls(settings: HostSettings) -> Walls:
     """The strongest walls there are. Raises `Misconfigured` with the command that mends it when there are none."""
     if not settings.is_isolated:
-        return Walls(None, None, settings)
+        return Walls(None, None, settings, Cgroups(None, settings.limits))
     found = shutil.which("bwrap")
     if found is None:
         raise Misconfigured(
@@ -109,7 +111,7 @@ def find_walls(settings: HostSettings) -> Walls:
         )
     first = _own_uids()
     if first is not None and not bwrap.refusal(found, has_own_uid=True):
-        return Walls(found, first, settings)
+        return Walls(found, first, settings, find_cgroups(settings.limits))
     why = bwrap.refusal(found, has_own_uid=False)
     if why:
         raise Misconfigured(
@@ -117,7 +119,7 @@ def find_walls(settings: HostSettings) -> Walls:
             "sudo sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0 "
             "(in a container: start it with --security-opt seccomp=unconfined, or --privileged)"
         )
-    return Walls(found, None, settings)
+    return Walls(found, None, settings, find_cgroups(settings.limits))
 
 
 def _own_uids() -> int | None:

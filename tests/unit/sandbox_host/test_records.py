@@ -7,10 +7,12 @@ import pytest
 
 from core.errors import Misconfigured
 from threadwork.sandbox_host import bwrap
+from threadwork.sandbox_host.cgroup import Cgroups
 from threadwork.sandbox_host.record import ID, Record, iso, new_id, read_all
-from threadwork.sandbox_host.settings import HostSettings
+from threadwork.sandbox_host.settings import HostSettings, Limits
 from threadwork.sandbox_host.walls import Walls, find_walls
 
+NO_CGROUPS = Cgroups(None, Limits())
 RECORD = Record("i" + "a" * 19, "base", {"chat": "c1"}, {"A": "b"}, 1000.25, 2000.0, uid=7, idempotency="k")
 
 
@@ -63,10 +65,10 @@ def test_times_are_written_as_e2b_writes_them() -> None:
 
 
 def test_no_two_sandboxes_have_the_same_user(tmp_path: Path) -> None:
-    walls = Walls("bwrap", 100, HostSettings(tmp_path))
+    walls = Walls("bwrap", 100, HostSettings(tmp_path), NO_CGROUPS)
 
     assert walls.free_uid([replace(RECORD, uid=100), replace(RECORD, uid=102)]) == 101
-    assert Walls("bwrap", None, HostSettings(tmp_path)).free_uid([]) is None
+    assert Walls("bwrap", None, HostSettings(tmp_path), NO_CGROUPS).free_uid([]) is None
 
 
 @pytest.mark.parametrize("has_own_uid", [True, False])

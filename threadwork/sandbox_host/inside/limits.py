@@ -112,11 +112,11 @@ class Watch:
         """Bytes used when they were last counted."""
         return self._used
 
-    def look(self, now: float) -> None:
-        """Check what is due."""
+    def look(self, now: float) -> bool:
+        """Check what is due; whether anything was."""
         self._now = now
         if now - self._looked_at < PERIOD_S / 2:
-            return
+            return False
         self._looked_at = now
         if self._memory_bytes is not None:
             held = memory(self._members())
@@ -124,6 +124,7 @@ class Watch:
                 self._kill(int(max(held, key=lambda pid: held[pid])), "memory")
         if self._disk_bytes is not None and self._counter is None and now >= self._count_at:
             self._count(now)
+        return True
 
     def _count(self, now: float) -> None:
         reader, writer = os.pipe()

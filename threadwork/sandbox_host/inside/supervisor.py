@@ -43,6 +43,7 @@ class Supervisor:
         self.settings = settings
         self.received = bytearray()
         self.running: set[int] = set()
+        self.is_busy = False
         self.waiting: dict[int, int] = {}
         self.stopped_before: set[int] | None = None
         self.wake, wake_writer = socket.socketpair()
@@ -58,7 +59,7 @@ class Supervisor:
         poll.register(self.wake, select.EPOLLIN)
         self.send({"event": "ready"})
         while True:
-            is_busy = bool(self.running) and self.stopped_before is None
+            is_busy = self.is_busy and self.stopped_before is None
             for descriptor, _ in poll.poll(limits.PERIOD_S if is_busy else -1):
                 if descriptor == self.wake.fileno():
                     self.wake.recv(4096)
@@ -66,7 +67,12 @@ class Supervisor:
                 else:
                     self.hear()
             if is_busy:
-                self.watch.look(time.monotonic())
+                self.look()
+
+    def look(self) -> None:
+        # What went into the background counts as well; with nothing left there is nothing to wake up for.
+        if self.watch.look(time.monotonic()):
+            self.is_busy = bool(members())
 
     def hear(self) -> None:
         piece = self.host.recv(1 << 18)
@@ -125,6 +131,7 @@ class Supervisor:
                 os.close(descriptor)
             return json.loads(failure), []
         self.running.add(pid)
+        self.is_busy = True
         return {"pid": pid}, ours
 
     def become(self, order: dict[str, Any], theirs: list[int]) -> NoReturn:
