@@ -4,7 +4,9 @@ Each says it is ready with one line on stdout, which `threadwork up` waits for, 
 """
 
 import asyncio
+import os
 import signal
+import sys
 
 from core.errors import Misconfigured
 from core.log import set_up
@@ -24,7 +26,7 @@ def say_ready(what: str) -> None:
     print(f"{what} ready", flush=True)
 
 
-async def run_worker(settings: Settings) -> int:
+async def run_worker(settings: Settings) -> None:
     """Work until told to stop; chats are then handed over, and their agents work on."""
     from worker.app import open_worker
 
@@ -40,7 +42,11 @@ async def run_worker(settings: Settings) -> int:
             await running
         running.cancel()
         await asyncio.wait((running,), timeout=10)
-    return 0
+    # Everything is closed. The SDKs may still be loading in a thread, which an ordinary end would wait for, and the
+    # HTTP core of e2b aborts now and then when the interpreter is taken down around it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def run_migrate(settings: Settings) -> int:
