@@ -456,6 +456,24 @@ async def test_changes_in_a_folder_are_told(make: Make) -> None:
     await watch.stop()
 
 
+async def test_a_watch_ends_with_its_folder_and_with_its_sandbox(make: Make) -> None:
+    from e2b import NotFoundException, SandboxNotRunningException
+
+    sandbox = await make()
+    await sandbox.files.make_dir("watched")
+    ends: asyncio.Queue[Exception | None] = asyncio.Queue()
+    for path in ("watched", "/home/user"):
+        await sandbox.files.watch_dir(path, lambda _: None, on_exit=ends.put_nowait, timeout=0)
+
+    async with asyncio.timeout(60):
+        await sandbox.files.remove("watched")
+        assert isinstance(await ends.get(), NotFoundException)
+        await sandbox.pause()
+        assert isinstance(await ends.get(), SandboxNotRunningException)
+    with pytest.raises(SandboxNotRunningException):
+        await sandbox.files.watch_dir("/home/user", lambda _: None)
+
+
 async def test_changes_can_be_fetched(make: Make, host: Host) -> None:
     sandbox = await make()
     await sandbox.files.make_dir("watched")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from core.errors import Unavailable
 from threadwork.sandbox_host.connect_protocol import ConnectError, Stream, deadline_s, envelope, one_message
 from threadwork.sandbox_host.holder import Refused, is_missing
 from threadwork.sandbox_host.sandbox import Sandbox
@@ -103,8 +104,11 @@ async def watch_dir(request: web.Request, sandbox: Sandbox, _watchers: Watchers)
     is_detailed = bool(asked.get("includeEntry"))
     changes = watch(sandbox, str(asked.get("path", "")), is_recursive=bool(asked.get("recursive")))
     try:
-        # The first answer of the watch says that it has begun.
+        # The first answer of the watch says that it has begun; until then a refusal is the whole answer.
         await anext(changes)
+    except Refused as error:
+        raise connect_error(error) from error
+    try:
         await stream.open()
         await stream.send(envelope({"start": {}}))
         loop = asyncio.get_running_loop()
@@ -113,15 +117,16 @@ async def watch_dir(request: web.Request, sandbox: Sandbox, _watchers: Watchers)
             async for found in changes:
                 for event in found:
                     await stream.send(envelope({"filesystem": await _detailed(sandbox, event, is_detailed, asked)}))
-                if found or loop.time() - spoke_at > _KEEPALIVE_S:
+                if not found and loop.time() - spoke_at > _KEEPALIVE_S:
+                    await stream.send(envelope({"keepalive": {}}))
                     spoke_at = loop.time()
-                    if not found:
-                        await stream.send(envelope({"keepalive": {}}))
         return await stream.end()
     except TimeoutError:
         return await stream.end(ConnectError("deadline_exceeded", "the deadline of this watch is over"))
     except Refused as error:
-        raise connect_error(error) from error
+        return await stream.end(connect_error(error))
+    except Unavailable as error:
+        return await stream.end(ConnectError("unavailable", str(error)))
     finally:
         await changes.aclose()
 
