@@ -6,6 +6,7 @@ Web API rules are in `test_slack_double_rules.py`, limits and faults in `test_sl
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
@@ -170,6 +171,17 @@ async def test_a_refused_upgrade_spends_its_ticket() -> None:
                 await stuck
         finally:
             await client.close()  # type: ignore[no-untyped-call]
+
+
+async def test_a_socket_says_hello_and_answers_pings() -> None:
+    async with SlackDouble() as double, aiohttp.ClientSession() as session:
+        client = client_of(double, double.workspace())
+        opened = await client.apps_connections_open(app_token=double.app_token)
+        async with asyncio.timeout(30), session.ws_connect(opened["url"], autoping=False) as socket:
+            assert (await socket.receive_json())["type"] == "hello"
+            await socket.ping(b"sdk-ping-pong:1")
+            answer = await socket.receive()
+            assert (answer.type, bytes(answer.data)) == (aiohttp.WSMsgType.PONG, b"sdk-ping-pong:1")
 
 
 async def test_a_silent_connection_is_left_by_the_client() -> None:
