@@ -1,7 +1,7 @@
 """`python -m bench [NAME …]`: measure, print the table, and write bench/RESULTS.md.
 
-Every module of this folder with an `async def measure() -> list[Row]` is run in a process of its own, one after another,
-so that none disturbs the next.
+Every module of this folder with an `async def measure() -> list[Row]` is run in a process of its own, one after
+another, so that none disturbs the next.
 """
 
 import asyncio

@@ -171,11 +171,12 @@ async def running(
     workers: int = 2,
     skew_s: float = 0.0,
     settings: Mapping[str, str] = {},
-    model_port: int = 0,
+    model_url: str | None = None,
 ) -> AsyncIterator[Stack]:
     """The stack, up. Ended with the context, whatever state it is in.
 
-    `skew_s`: how far every wall clock is ahead; the workers' are half a minute apart on top of it.
+    `skew_s`: how far every wall clock is ahead; the workers' are half a minute apart on top of it. `model_url`: another
+    model than the double.
     """
     socket = str(data_dir / "s" / "valkey.sock")
     postgres = Server(lambda: embedded_postgres(data_dir), lambda: _postmaster(data_dir))
@@ -186,7 +187,7 @@ async def running(
         await valkey.start()
         stack.push_async_callback(valkey.stop)
         await upgrade(postgres.url)
-        model = await stack.enter_async_context(AnthropicDouble(credential=KEY, port=model_port))
+        model = await stack.enter_async_context(AnthropicDouble(credential=KEY))
         supervisor = await stack.enter_async_context(supervised())
         port = free_port()
         wire = await stack.enter_async_context(relay(port))
@@ -215,6 +216,7 @@ async def running(
             valkey=valkey,
             model=model,
             wire=wire,
+            model_url=model_url,
         )
 
 
@@ -229,12 +231,13 @@ async def _programs(
     valkey: Server,
     model: AnthropicDouble,
     wire: Wire,
+    model_url: str | None,
 ) -> Stack:
     threadwork = [sys.executable, "-m", "threadwork"]
     host_argv = [*threadwork, "sandbox-host", "--port", str(port), "--data-dir", str(data_dir)]
     host = supervisor.start(Program("sandbox-host", host_argv, "sandbox-host", env))
     gateway_argv = [sys.executable, "-m", "worker.gateway", "--socket", str(data_dir / "gateway" / "gateway.sock")]
-    gateway_env = {**env, "ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": model.url}
+    gateway_env = {**env, "ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": model_url or model.url}
     gateway = supervisor.start(Program("gateway", gateway_argv, "gateway ready", gateway_env))
     started = [host, gateway]
     for number in range(workers):
