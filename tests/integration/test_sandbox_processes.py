@@ -377,7 +377,7 @@ def test_without_bubblewrap_the_host_says_what_to_install(tmp_path: Path) -> Non
     ran = subprocess.run(
         [sys.executable, "-m", "threadwork.sandbox_host", "--data-dir", str(tmp_path)],
         cwd=_ROOT,
-        env={"PATH": str(tmp_path)},
+        env={**os.environ, "PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
