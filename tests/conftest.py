@@ -40,6 +40,7 @@ def servers() -> Iterator[Servers]:
     database, redis = process.stdout.readline().strip(), process.stdout.readline().strip()
     if not redis:
         process.kill()
+        process.communicate()
         raise RuntimeError("the test servers did not start; their words are above")
     yield Servers(database, redis)
     process.communicate(timeout=20)
