@@ -6,7 +6,8 @@ A wrong value stops the program with the setting's name, what is wrong and an ex
 
 import os
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.domain.chat import Mode
 from core.errors import Misconfigured
 
+ENV_FILE: Final = ".env"
 _EXAMPLES: Final = {
     "DATABASE_URL": "postgresql+asyncpg://threadwork:secret@db.example.com/threadwork",
     "REDIS_URL": "redis://cache.example.com:6379/0",
@@ -23,53 +25,89 @@ _EXAMPLES: Final = {
     "THREADWORK_PUBLIC_URL": "https://threadwork.example.com/gateway",
     "THREADWORK_SECRET_KEY": "$(head -c 32 /dev/urandom | base64)",
     "THREADWORK_DATA_DIR": "/var/lib/threadwork",
-    "THREADWORK_MODE": "auto",
+    "THREADWORK_GATEWAY_PORT": "8090",
     "SLACK_BOT_TOKEN": "xoxb-…",
     "SLACK_APP_TOKEN": "xapp-…",
     "SLACK_API_URL": "https://slack.com/api/",
+    "SLACK_PORT": "3000",
     "DISCORD_API_URL": "https://discord.com/api/v10",
     "DISCORD_GATEWAY_URL": "wss://gateway.discord.gg/",
 }
 
 
-def _web_address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("it must begin with http:// or https://")
+def _address(value: str, *beginnings: str, host: bool = True) -> str:
+    if not value.startswith(beginnings):
+        raise ValueError(f"it must begin with {' or '.join(beginnings)}")
+    try:
+        parts = urlsplit(value)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        has_host = False
+    if host and not has_host:
+        raise ValueError("it names no host, or a port that there is not")
     return value
+
+
+def _web_address(value: str) -> str:
+    return _address(value, "http://", "https://")
 
 
 def _socket_address(value: str) -> str:
-    if not value.startswith(("ws://", "wss://")):
-        raise ValueError("it must begin with ws:// or wss://")
-    return value
+    return _address(value, "ws://", "wss://")
 
 
 def _database(value: str) -> str:
-    if not value.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        raise ValueError("it must begin with postgresql://")
-    return value
+    # Its host may stand in the query, and be a folder; `core/store/engine.py` reads the rest.
+    return _address(value, "postgresql://", "postgres://", "postgresql+asyncpg://", host=False)
 
 
 def _redis(value: str) -> str:
-    if not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
-    return value
+    if value.startswith("unix://"):
+        return value
+    return _address(value, "redis://", "rediss://", "unix://")
+
+
+def _folder(value: Path) -> Path:
+    """A folder that means the same to every process: absolute, with `~` written out."""
+    try:
+        return value.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("there is no such user's home folder") from None
 
 
 WebUrl = Annotated[str, AfterValidator(_web_address)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def default_data_dir() -> Path:
-    """Where data lives when THREADWORK_DATA_DIR is not set: the platform's folder for a user's data."""
-    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    """Where data lives when THREADWORK_DATA_DIR is not set: the platform's folder for a user's data.
+
+    A relative XDG_DATA_HOME does not count: https://specifications.freedesktop.org/basedir-spec/latest/.
+    Raises `Misconfigured` for a user without a home.
+    """
+    home = Path(os.environ.get("XDG_DATA_HOME") or "")
+    if not home.is_absolute():
+        try:
+            home = Path.home() / ".local" / "share"
+        except RuntimeError:
+            raise Misconfigured(
+                "THREADWORK_DATA_DIR is missing, and this user has no home folder. "
+                f"Example: THREADWORK_DATA_DIR={_EXAMPLES['THREADWORK_DATA_DIR']}"
+            ) from None
     return home / "threadwork"
 
 
 class Settings(BaseSettings):
     """All settings. Field names are the environment's, in lower case."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        # What pydantic says of a wrong address would show the password in it.
+        hide_input_in_errors=True,
+    )
 
     database_url: Annotated[str, AfterValidator(_database)] | None = None
     redis_url: Annotated[str, AfterValidator(_redis)] | None = None
@@ -84,7 +122,7 @@ class Settings(BaseSettings):
     e2b_sandbox_url: WebUrl | None = None
     e2b_template: str | None = None
 
-    threadwork_data_dir: Path = Field(default_factory=default_data_dir)
+    threadwork_data_dir: Annotated[Path, AfterValidator(_folder)] = Field(default_factory=default_data_dir)
     threadwork_secret_key: SecretStr | None = None
     threadwork_public_url: WebUrl | None = None
     threadwork_gateway_port: int | None = Field(default=None, ge=1, le=65535)
@@ -99,7 +137,7 @@ class Settings(BaseSettings):
     threadwork_log_format: Literal["text", "json"] = "text"
 
     threadwork_lease_s: Seconds = 8.0
-    threadwork_linger_s: float = Field(default=20.0, ge=0)
+    threadwork_linger_s: float = Field(default=20.0, ge=0, allow_inf_nan=False)
     threadwork_look_every_s: Seconds = 5.0
     threadwork_park_after_s: Seconds = 600.0
     threadwork_turn_s: Seconds = 3600.0
@@ -134,18 +172,35 @@ class Settings(BaseSettings):
 
 def load(**overrides: object) -> Settings:
     """Read the settings. Raises `Misconfigured` naming the first wrong one, what is wrong, and an example."""
+    settings, wrong = read(**overrides)
+    if settings is None or wrong:
+        raise Misconfigured(wrong[0])
+    return settings
+
+
+def read(**overrides: object) -> tuple[Settings | None, list[str]]:
+    """The settings where they can be read, and a sentence for each that is wrong."""
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]).upper()
-        why = str(first["msg"]).removeprefix("Value error, ")
-        example = _EXAMPLES.get(name)
-        raise Misconfigured(f"{name} is wrong: {why}.{f' Example: {name}={example}' if example else ''}") from error
+        return None, [_words(one) for one in error.errors(include_input=False, include_url=False)]
+    except (OSError, UnicodeError) as error:
+        why = "it is not UTF-8 text" if isinstance(error, UnicodeError) else error.strerror
+        return None, [f"{Path(ENV_FILE).absolute()} cannot be read: {why}."]
+    except Misconfigured as error:
+        return None, [error.words]
     if (settings.e2b_api_url is None) != (settings.e2b_sandbox_url is None):
         missing = "E2B_SANDBOX_URL" if settings.e2b_sandbox_url is None else "E2B_API_URL"
-        raise Misconfigured(
-            f"{missing} is missing: an E2B-compatible server needs both addresses. "
-            f"Example: {missing}={_EXAMPLES[missing]}"
-        )
-    return settings
+        example = f"Example: {missing}={_EXAMPLES[missing]}"
+        return settings, [f"{missing} is missing: an E2B-compatible server needs both addresses. {example}"]
+    return settings, []
+
+
+def _words(error: Any) -> str:
+    """What is wrong with one setting, for a person, without its value."""
+    field = str(error["loc"][0])
+    name = field.upper()
+    why = str(error["msg"]).removeprefix("Value error, ")
+    default = Settings.model_fields[field].default
+    example = _EXAMPLES.get(name, int(default) if isinstance(default, bool) else default)
+    return f"{name} is wrong: {why}. Example: {name}={example}"
