@@ -5,9 +5,10 @@ once and kept in the data folder, readable by its owner only.
 """
 
 import base64
-import binascii
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +22,15 @@ FILE: Final = "secret.key"
 _NONCE_BYTES: Final = 12
 
 
-def decode_secret(text: str) -> bytes:
-    """Read a secret as the environment holds it. Raises `Misconfigured`."""
+def decode_secret(text: str, where: str = "THREADWORK_SECRET_KEY") -> bytes:
+    """Read a secret as the environment holds it. Raises `Misconfigured`, which says `where` it stands."""
     try:
         secret = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:
         secret = b""
     if len(secret) != SECRET_BYTES:
         raise Misconfigured(
-            "THREADWORK_SECRET_KEY must be 32 bytes in base64. "
-            "Example: THREADWORK_SECRET_KEY=$(openssl rand -base64 32)"
+            f"{where} must be 32 bytes in base64. Example: THREADWORK_SECRET_KEY=$(head -c 32 /dev/urandom | base64)"
         )
     return secret
 
@@ -48,17 +48,30 @@ def find_secret(given: str | None, data_dir: Path) -> bytes:
     if given:
         return decode_secret(given)
     path = data_dir / FILE
-    data_dir.mkdir(parents=True, exist_ok=True)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        if not path.exists():
+            data_dir.mkdir(parents=True, exist_ok=True)
+            _make(path)
         if path.stat().st_mode & 0o077:
-            raise Misconfigured(f"{path} can be read by others. Make it yours alone: chmod 600 {path}") from None
-        return decode_secret(path.read_text())
-    with os.fdopen(handle, "w") as file:
-        made = secrets.token_bytes(SECRET_BYTES)
-        file.write(encode_secret(made) + "\n")
-    return made
+            raise Misconfigured(f"{path} can be read by others. Make it yours alone: chmod 600 {path}")
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise Misconfigured(f"{error.filename or path} cannot be used: {error.strerror}.") from error
+    return decode_secret(text, f"What {path} holds")
+
+
+def _make(path: Path) -> None:
+    """Write a new secret, whole or not at all: of several programs that start at once, one puts its own there."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(encode_secret(secrets.token_bytes(SECRET_BYTES)) + "\n")
+            file.flush()
+            os.fsync(handle)
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
+    finally:
+        Path(part).unlink()
 
 
 def encrypt(secret: bytes, text: str, where: str) -> bytes:
@@ -71,7 +84,8 @@ def decrypt(secret: bytes, sealed: bytes, where: str) -> str:
     """Open what `encrypt` sealed for `where`. Raises `Misconfigured` when the secret is another one now."""
     try:
         return AESGCM(secret).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], where.encode()).decode()
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:
         raise Misconfigured(
-            "A stored secret cannot be opened: THREADWORK_SECRET_KEY is not the one it was stored with."
+            "A stored secret cannot be opened: THREADWORK_SECRET_KEY is not the one it was stored with. "
+            "Set the old one again, or store the secret anew."
         ) from error

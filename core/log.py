@@ -7,24 +7,51 @@ cut out of every record, whoever logged it.
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
 
+# Keys of Anthropic and of others like it, Slack's and Discord's tokens, E2B's keys, what goes in a header, addresses
+# that are secrets by themselves, and the passwords in the addresses of servers.
 _SECRET: Final = re.compile(
-    r"(sk-ant-[\w-]{6,}|sk-[\w-]{16,}|xox[abeprs]-[\w-]{6,}|xapp-[\w-]{6,}|e2b_[\w]{8,}"
-    r"|Bearer\s+[\w.~+/-]{12,}|\b[MN][\w-]{23,}\.[\w-]{6}\.[\w-]{20,})"
+    r"(sk-ant-[\w-]{6,}|sk-[\w-]{16,}|xox[a-z](?:\.xox[a-z])?-[\w-]{6,}|xapp-[\w-]{6,}|e2b_\w{8,}"
+    r"|(?:Bearer|Basic|Bot)\s+[\w.~+/=-]{12,}|\b[MNO][\w-]{22,}\.[\w-]{6}\.[\w-]{20,}"
+    r"|(?<=hooks\.slack\.com/)[^\s'\"]+|(?<=[?&]ticket=)[\w-]+|(?<=/webhooks/)\d+/[\w-]{20,}"
+    r"|(?<=/interactions/)\d+/[\w-]{20,}|(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@))"
+)
+# What is called so is hidden whatever it looks like: Slack's signing secrets, for one, look like any number.
+_SECRET_NAME: Final = re.compile(
+    r"(?:^|[_-])(?:token|secret|password|api[_-]?key|authorization|cookie)$", re.IGNORECASE
 )
 _HIDDEN: Final = "[hidden]"
+_SAFE: Final = (bool, int, float, type(None))
 
 
 def hide_secrets(_logger: Any, _name: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: replace what looks like a credential in any text of the record."""
+    """A structlog processor: replace what looks like a credential, or is called one, anywhere in the record."""
     for key, value in record.items():
-        if isinstance(value, str):
-            record[key] = _SECRET.sub(_HIDDEN, value)
+        # What begins so is structlog's own, and goes before the record is written.
+        if not key.startswith("_"):
+            record[key] = _hidden(key, value)
     return record
+
+
+def _hidden(name: object, value: Any) -> Any:
+    if isinstance(value, _SAFE):
+        return value
+    if isinstance(name, str) and value and _SECRET_NAME.search(name):
+        return _HIDDEN
+    if isinstance(value, str):
+        return _SECRET.sub(_HIDDEN, value)
+    if isinstance(value, Mapping):
+        return {key: _hidden(key, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_hidden(None, inner) for inner in value]
+    # An error, bytes, or some object that will be shown by its repr: kept as it is where that shows nothing.
+    shown = repr(value)
+    hidden = _SECRET.sub(_HIDDEN, shown)
+    return value if hidden == shown else hidden
 
 
 def set_up(level: str = "info", style: str = "text", *, name: str = "") -> None:
