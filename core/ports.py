@@ -62,7 +62,7 @@ class Chats(Protocol):
     * Every write with a fence raises `Fenced`, and changes nothing, once the epoch has moved on.
     * `release` ends the lease and leaves the epoch: a released run is still fenced by the next `take` only.
     * `unattended` names every chat that has something to do and no live lease: queued messages, a running turn,
-      a waiting turn whose questions are settled or that is asked to stop, an end that was not shown.
+      a waiting turn whose questions are settled or that is asked to stop, an end or a receipt that was not shown.
     """
 
     async def get(self, chat_id: ChatId) -> Chat: ...

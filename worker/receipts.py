@@ -12,7 +12,7 @@ import structlog
 from core.domain.chat import Place
 from core.domain.message import Message, MessageId
 from core.domain.states import MessageState
-from core.errors import PlaceGone, PostGone
+from core.errors import SurfaceError
 from core.ports import Call, EditBudget, Messages, Priority, Receipt, Surface
 from worker.hold import Hold
 
@@ -71,6 +71,9 @@ class Receipts:
         try:
             async with asyncio.timeout(_CALL_S):
                 await self._surface.receipt(self._place, message.external_id, wanted, shown)
-        except (PostGone, PlaceGone) as error:
-            log.info("receipt_without_message", why=str(error))
+        except SurfaceError as error:
+            # A message that is gone, or a right we do not have: asking again and again would change nothing.
+            if error.retryable:
+                raise
+            log.warning("receipt_not_shown", why=str(error))
         await self._messages.marked(self._hold.fence, message.id, wanted.value)

@@ -6,8 +6,11 @@ messages in the queue. Next: `talk.py`, the loop with the agent; `present.py`, w
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -16,7 +19,16 @@ from core.domain.chat import AgentSeat, Chat, ChatId
 from core.domain.message import Message
 from core.domain.states import Actor, ApprovalState, SandboxState, TurnState, step
 from core.domain.turn import Turn
-from core.errors import AgentError, Fenced, SandboxError, SandboxLost, SandboxPaused, ThreadworkError, Unavailable
+from core.errors import (
+    AgentError,
+    Fenced,
+    ProcessGone,
+    SandboxError,
+    SandboxLost,
+    SandboxPaused,
+    ThreadworkError,
+    Unavailable,
+)
 from core.ports import Fence, Sandbox, WakeKind
 from worker.agent import process
 from worker.agent.questions import Asking
@@ -32,6 +44,7 @@ from worker.tools import Tools
 from worker.wording import after_restart, for_people
 
 log = structlog.get_logger(__name__)
+_TELL_AFTER_S: Final = 5.0
 
 
 async def run_chat(tools: Tools, chat_id: ChatId) -> None:
@@ -98,6 +111,8 @@ class ChatRun:
         self._presenter = presenter
         self._mailbox: Mailbox[MailItem] = Mailbox()
         self._known: set[str] = set()
+        self._away_since: float | None = None
+        self._is_told = False
 
     async def listen(self, wakes: AsyncIterator[WakeKind]) -> None:
         """Put wakes into the mailbox, for ever."""
@@ -128,7 +143,7 @@ class ChatRun:
 
     # ------------------------------------------------------------ one seat
 
-    async def _work_once(self) -> bool:
+    async def _work_once(self) -> bool:  # noqa: PLR0911 - one way out for each thing that may be wrong
         """Seat the agent and talk until the talk ends. False: nothing is left to do."""
         turn = await self._stores.turns.unfinished(self._chat.id)
         queued = await self._stores.messages.queued(self._chat.id)
@@ -152,12 +167,55 @@ class ChatRun:
             return True
         except SandboxLost as error:
             return await self._lose_sandbox(telling, error)
-        except (AgentError, SandboxError, ThreadworkError) as error:
+        except ProcessGone:
+            # It ended between our look and our word: the next look starts it again.
+            log.warning("agent_gone_unseen")
+            return True
+        except Unavailable as error:
+            return await self._wait_for(telling, error)
+        except AgentError as error:
+            return await self._agent_failed(telling, error)
+        except ThreadworkError as error:
             if isinstance(error, Fenced):
                 raise
-            log.warning("turn_given_up", code=error.code, why=str(error))
-            await self._fail(telling.turn, for_people(error))
+            await self._give_up(telling, error)
             return True
+
+    async def _wait_for(self, telling: Telling, error: Unavailable) -> bool:
+        """Something does not answer: try again for a while, and tell people when it takes long."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        away = now - self._away_since
+        if away > self._tools.limits.patience_s:
+            await self._give_up(telling, error)
+            return True
+        if away > _TELL_AFTER_S and not self._is_told:
+            self._is_told = True
+            await telling.tell([e.Noticed(f"{error.words}. I keep trying.")], self._seat)
+        log.info("waiting_for", what=error.what, why=str(error))
+        await asyncio.sleep(1.0)
+        return True
+
+    async def _agent_failed(self, telling: Telling, error: AgentError) -> bool:
+        """The agent's program does not do its part: start it again, a few times."""
+        log.warning("agent_failed", why=str(error))
+        if await self._stores.turns.restarted(self._hold.fence, telling.turn.id) > self._tools.limits.restarts:
+            await self._give_up(telling, error)
+            return True
+        if self._seat.run_dir is not None and self._seat.sandbox_id is not None:
+            with suppress(SandboxError, Unavailable):
+                sandbox, _ = await self._tools.seating.sandbox(
+                    replace(self._chat, seat=self._seat), self._hold.fence.epoch
+                )
+                await process.kill(sandbox, self._seat.run_dir)
+        self._seat = replace(self._seat, pid=None)
+        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+        return True
+
+    async def _give_up(self, telling: Telling, error: ThreadworkError) -> None:
+        log.warning("turn_given_up", code=error.code, why=str(error))
+        self._away_since, self._is_told = None, False
+        await self._fail(telling.turn, for_people(error))
 
     async def _is_moved(self, turn: Turn, queued: Sequence[Message]) -> bool:
         """Whether a waiting turn has something to go on with."""
@@ -166,7 +224,7 @@ class ChatRun:
         return all(ask.state is not ApprovalState.PENDING for ask in await self._stores.approvals.of_turn(turn.id))
 
     async def _seat_and_talk(self, telling: Telling) -> bool:
-        sandbox = await self._sandbox(telling)
+        sandbox = await self._sandbox()
         if await self._stores.turns.stop_asked(telling.turn.id) is not None and not await self._is_alive(sandbox):
             await self._fail(telling.turn, None, TurnState.STOPPED)
             return True
@@ -213,6 +271,7 @@ class ChatRun:
     async def _talk_on(self, talk: Talk, first: Telling, note: str | None, *, is_alive: bool) -> Outcome:
         """Talk through this turn and those after it, as long as the agent is there. A dead one is only heard out."""
         telling, notes = first, note
+        self._away_since, self._is_told = None, False
         while True:
             messages = await self._stores.messages.of_turn(telling.turn.id)
             known = self._known if is_alive else {str(message.id) for message in messages}
@@ -253,27 +312,13 @@ class ChatRun:
 
     # ------------------------------------------------------------ the sandbox and the agent's program
 
-    async def _sandbox(self, telling: Telling) -> Sandbox:
-        """The chat's sandbox, running; waits out a server that is away, for a while."""
-        waited, told = 0.0, False
-        while True:
-            try:
-                sandbox, seat = await self._tools.seating.sandbox(
-                    replace(self._chat, seat=self._seat), self._hold.fence.epoch
-                )
-            except Unavailable as error:
-                if waited > self._tools.limits.patience_s:
-                    raise
-                if not told:
-                    told = True
-                    await telling.tell([e.Noticed(f"{error.words}. I keep trying.")], self._seat)
-                await asyncio.sleep(1.0)
-                waited += 1.0
-            else:
-                if seat != self._seat:
-                    self._seat = seat
-                    await self._stores.chats.save_seat(self._hold.fence, seat)
-                return sandbox
+    async def _sandbox(self) -> Sandbox:
+        """The chat's sandbox, running."""
+        sandbox, seat = await self._tools.seating.sandbox(replace(self._chat, seat=self._seat), self._hold.fence.epoch)
+        if seat != self._seat:
+            self._seat = seat
+            await self._stores.chats.save_seat(self._hold.fence, seat)
+        return sandbox
 
     async def _is_alive(self, sandbox: Sandbox) -> bool:
         if self._seat.run_dir is None:

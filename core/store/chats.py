@@ -18,7 +18,7 @@ from core.store.engine import single, transaction
 from core.store.fence import compare, hold_and_set, no_chat
 from core.store.rows import chat_of, settings_body
 from core.store.seats import take_seat
-from core.store.tables import UNFINISHED, any_of, approvals, chats, messages, turns
+from core.store.tables import IS_UNMARKED, UNFINISHED, any_of, approvals, chats, messages, turns
 
 _CLOCK: Final = func.clock_timestamp()
 _IS_FREE: Final = or_(chats.c.lease_until.is_(None), chats.c.lease_until <= _CLOCK)
@@ -99,6 +99,7 @@ class PostgresChats:
                 or_(turns.c.state == TurnState.RUNNING, turns.c.stop_asked_at.is_not(None), ~is_open),
             ),
             select(turns.c.chat_id).where(turns.c.ended_at.is_not(None), ~turns.c.is_shown),
+            select(messages.c.chat_id).where(IS_UNMARKED),
         ).subquery()
         query = (
             select(chats.c.id)

@@ -15,7 +15,7 @@ from typing import Any
 from core.domain.approval import Approval
 from core.domain.chat import Place, Platform
 from core.domain.view import View
-from core.errors import Ambiguous, RateLimited, SurfaceError
+from core.errors import Ambiguous, RateLimited, Unavailable
 from core.ports import Allowance, Call, Payload, Receipt, Surface
 
 
@@ -49,7 +49,7 @@ class MoodySurface:
             raise RateLimited(0.2)
         if mood < self._share * 0.6:
             call.close()
-            raise SurfaceError("500: the platform has a bad day")
+            raise Unavailable("the platform", "500: it has a bad day")
         result = await call
         if mood < self._share * 0.85:
             raise Ambiguous("the answer was lost")

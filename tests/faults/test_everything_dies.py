@@ -30,7 +30,7 @@ async def _cards(crowd: People) -> list[tuple[str, str]]:
     return [(post.id, post.body["state"]) for post in posts if post.body["kind"] == "tool"]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_a_question_outlives_everything() -> None:
     folder = Path(tempfile.mkdtemp(prefix="twf"))
     try:
@@ -49,7 +49,7 @@ async def test_a_question_outlives_everything() -> None:
             assert await _cards(crowd) == before
 
             await crowd.intake.decide(still.id, Decision(Verdict.ALLOW), ANN)
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(150):
                 while (turn := (await crowd.stores.turns.recent(accepted.chat.id))[0]).state is not TurnState.DONE:
                     await asyncio.sleep(0.1)
                 while not turn.is_shown:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from claude_agent_sdk import ClaudeSDKClient, CLIConnectionError
 
 from core.domain.chat import Mode
-from core.errors import AgentError
+from core.errors import AgentError, ThreadworkError
 from core.ports import Sandbox
 from worker.agent.options import cli_mode
 from worker.agent.transport import JournalItem, JournalTransport
@@ -49,6 +49,9 @@ class Session:
         try:
             await self._transport.write(json.dumps(line) + "\n")
         except CLIConnectionError as error:
+            if isinstance(error.__cause__, ThreadworkError):
+                # What the sandbox said of it: it may pass, or the program may be gone.
+                raise error.__cause__ from error
             raise AgentError(f"The agent could not be told: {error}") from error
 
     async def interrupt(self) -> None:
