@@ -192,6 +192,10 @@ async def test_an_end_that_was_not_shown_wants_attention(stage: Stage) -> None:
     assert await stage.stores.chats.unattended() == [accepted.chat.id]
 
     await stage.stores.turns.shown(fence, turn.id)
+    assert await stage.stores.chats.unattended() == [accepted.chat.id]
+
+    (message,) = await stage.stores.messages.unmarked(accepted.chat.id)
+    await stage.stores.messages.marked(fence, message.id, message.state.value)
 
     assert await stage.stores.chats.unattended() == []
 
