@@ -4,6 +4,7 @@ The job's id is the chat's, so a chat is never worked twice at a time; no result
 as it ends. Jobs are JSON: arq's default, pickle, would run code from Redis. Next: `worker/queue_worker.py`.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from typing import Any, Final
 import structlog
 from arq.connections import ArqRedis
 
-from core.bus.connection import pool_for, vendor_errors_as_ours
+from core.bus.connection import CALL_S, pool_for, vendor_errors_as_ours
 from core.domain.chat import ChatId
 from core.errors import Unavailable
 
@@ -63,7 +64,8 @@ class ArqWorkQueue:
         """Put a chat to work; nothing if it waits already. While Redis is away, the sweeper will find it."""
         try:
             with vendor_errors_as_ours():
-                await put(self._redis, chat_id)
+                async with asyncio.timeout(CALL_S):
+                    await put(self._redis, chat_id)
         except Unavailable as error:
             log.warning("not_queued", chat=str(chat_id), why=str(error))
 

@@ -1,82 +1,120 @@
 """The edit budget: a platform's call limits, shared by all workers, with room kept for what matters more.
 
 A token bucket a key, in Redis, on Redis's clock. Progress may not take the last two fifths of a full bucket, and ends
-not the last seventh: so a question or an end finds a token while progress is scarce, and never waits behind it.
-While Redis is away every worker keeps to a third of the allowance on its own.
+not the last seventh: so a question or an end finds a token while progress is scarce. Where a bucket is too small for
+that, and beyond it, whoever waits is noted, and lower priorities stand back until it has had its turn. While Redis is
+away every worker keeps to a third of the allowance on its own.
 """
 
 import asyncio
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
 
-from core.bus.connection import vendor_errors_as_ours
+from core.bus.connection import CALL_S, vendor_errors_as_ours
 from core.errors import Unavailable
 from core.ports import Allowance, Priority
 
 log = structlog.get_logger(__name__)
 _SHARE_KEPT: Final = {Priority.QUESTION: 0.0, Priority.FINAL: 1 / 7, Priority.PROGRESS: 2 / 5}
-# KEYS: bucket. ARGV: tokens a second, burst, tokens that must remain, seconds of penalty (0: none, spend).
+# One that waits asks again within its wait and its jitter; for so much longer the lower ones stand back.
+_JITTER: Final = 0.3
+_LATE_S: Final = 0.5
+_LONGEST_S: Final = 5.0
+_STAND_BACK: Final = (_JITTER, _LONGEST_S, _LATE_S)
+# KEYS: bucket. ARGV: tokens a second, burst, tokens that must remain, seconds of penalty (0: none, spend), priority.
 _SPEND: Final = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
-local rate, burst, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local b = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'until')
+local rate, burst, kept, priority = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
+local b = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'until', 'wanted0', 'wanted1')
 local tokens, at, closed = tonumber(b[1]) or burst, tonumber(b[2]) or now, tonumber(b[3]) or 0
 tokens = math.min(burst, tokens + math.max(0, now - at) * rate)
+local above = 0
+for p = 0, priority - 1 do above = math.max(above, tonumber(b[4 + p]) or 0) end
 local wait = 0
 if tonumber(ARGV[4]) > 0 then
   closed = math.max(closed, now + tonumber(ARGV[4]))
   tokens = 0
 elseif now < closed then
   wait = closed - now
+elseif now < above then
+  wait = above - now
 elseif tokens >= 1 + kept then
   tokens = tokens - 1
 else
   wait = (1 + kept - tokens) / rate
 end
-redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now), 'until', tostring(closed))
-redis.call('EXPIRE', KEYS[1], 3600)
-return tostring(wait)
+if wait > 0 and priority < 2 then
+  local back = math.min(wait * (1 + tonumber(ARGV[6])), tonumber(ARGV[7])) + tonumber(ARGV[8])
+  redis.call('HSET', KEYS[1], 'wanted' .. priority, string.format('%.6f', now + back))
+end
+redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens), 'at', string.format('%.6f', now))
+redis.call('HSET', KEYS[1], 'until', string.format('%.6f', closed))
+redis.call('EXPIRE', KEYS[1], 3600 + math.ceil(math.max(0, closed - now)))
+return string.format('%.6f', wait)
 """
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """What may be spent of one allowance; `wanted` says until when those of a priority are known to wait."""
+
+    tokens: float
+    at: float
+    closed_until: float = 0.0
+    wanted: dict[Priority, float] = field(default_factory=dict)
 
 
 class LocalEditBudget:
     """`core.ports.EditBudget` in one process; also what a worker keeps to while Redis is away."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, tuple[float, float, float]] = {}
+        self._buckets: dict[str, _Bucket] = {}
 
     async def spend(self, allowance: Allowance, priority: Priority) -> None:
         """Return once a call may be made."""
         while (wait := await self.try_spend(allowance, priority)) > 0:  # noqa: ASYNC110 - a clock, not an event
-            await asyncio.sleep(wait)
+            await asyncio.sleep(min(wait, _LONGEST_S))
 
     async def try_spend(self, allowance: Allowance, priority: Priority) -> float:
         """Take a token and return 0, or return the seconds until one may be had."""
-        now = time.monotonic()
-        rate = allowance.per_minute / 60
-        tokens, at, closed = self._buckets.get(allowance.key, (float(allowance.burst), now, 0.0))
-        tokens = min(float(allowance.burst), tokens + (now - at) * rate)
+        bucket, now = self._filled(allowance)
         kept = kept_for(allowance, priority)
-        if now < closed:
-            wait = closed - now
-        elif tokens >= 1 + kept:
-            tokens, wait = tokens - 1, 0.0
+        above = max((until for other, until in bucket.wanted.items() if other < priority), default=0.0)
+        if now < bucket.closed_until:
+            wait = bucket.closed_until - now
+        elif now < above:
+            wait = above - now
+        elif bucket.tokens >= 1 + kept:
+            bucket.tokens -= 1
+            return 0.0
         else:
-            wait = (1 + kept - tokens) / rate
-        self._buckets[allowance.key] = (tokens, now, closed)
+            wait = (1 + kept - bucket.tokens) / allowance.per_minute * 60
+        bucket.wanted[priority] = now + min(wait, _LONGEST_S) + _LATE_S
         return wait
 
     async def penalise(self, allowance: Allowance, seconds: float) -> None:
         """Hand out nothing under this key for so many seconds."""
+        bucket, now = self._filled(allowance)
+        bucket.tokens = 0.0
+        bucket.closed_until = max(bucket.closed_until, now + seconds)
+
+    def closed_s(self, key: str) -> float:
+        """For how many seconds more a penalty holds, as far as this process knows."""
+        bucket = self._buckets.get(key)
+        return max(0.0, bucket.closed_until - time.monotonic()) if bucket else 0.0
+
+    def _filled(self, allowance: Allowance) -> tuple[_Bucket, float]:
         now = time.monotonic()
-        _tokens, _at, closed = self._buckets.get(allowance.key, (0.0, now, 0.0))
-        self._buckets[allowance.key] = (0.0, now, max(closed, now + seconds))
+        bucket = self._buckets.setdefault(allowance.key, _Bucket(float(allowance.burst), now))
+        filled = bucket.tokens + (now - bucket.at) * allowance.per_minute / 60
+        bucket.tokens, bucket.at = min(float(allowance.burst), filled), now
+        return bucket, now
 
 
 def kept_for(allowance: Allowance, priority: Priority) -> float:
@@ -94,13 +132,16 @@ class RedisEditBudget:
     async def spend(self, allowance: Allowance, priority: Priority) -> None:
         """Return once a call may be made; those who wait ask again in no fixed order."""
         while (wait := await self.try_spend(allowance, priority)) > 0:
-            jitter = 1.0 if priority is Priority.QUESTION else 1.0 + random.random() * 0.3  # noqa: S311 - no secret
-            await asyncio.sleep(min(wait * jitter, 5.0))
+            jitter = 1.0 if priority is Priority.QUESTION else 1.0 + random.random() * _JITTER  # noqa: S311 - no secret
+            await asyncio.sleep(min(wait * jitter, _LONGEST_S))
 
     async def try_spend(self, allowance: Allowance, priority: Priority) -> float:
         """Take a token and return 0, or return the seconds until one may be had."""
+        # A penalty that Redis was not told of, or has forgotten, holds here all the same.
+        if (closed_s := self._alone.closed_s(allowance.key)) > 0:
+            return closed_s
         try:
-            return await self._ask(allowance, kept_for(allowance, priority), 0.0)
+            return await self._ask(allowance, priority, 0.0)
         except Unavailable:
             cautious = replace(allowance, per_minute=allowance.per_minute / 3, burst=max(1, allowance.burst // 3))
             return await self._alone.try_spend(cautious, priority)
@@ -110,15 +151,16 @@ class RedisEditBudget:
         log.warning("rate_limited", key=allowance.key, seconds=seconds)
         await self._alone.penalise(allowance, seconds)
         try:
-            await self._ask(allowance, 0.0, seconds)
+            await self._ask(allowance, Priority.QUESTION, seconds)
         except Unavailable:
             return
 
-    async def _ask(self, allowance: Allowance, kept: float, penalty: float) -> float:
+    async def _ask(self, allowance: Allowance, priority: Priority, penalty: float) -> float:
         with vendor_errors_as_ours():
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(CALL_S):
+                kept = kept_for(allowance, priority)
                 answer = await self._script(
                     keys=[f"tw:budget:{allowance.key}"],
-                    args=[allowance.per_minute / 60, allowance.burst, kept, penalty],
+                    args=[allowance.per_minute / 60, allowance.burst, kept, penalty, int(priority), *_STAND_BACK],
                 )
         return float(answer)

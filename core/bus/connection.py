@@ -1,33 +1,48 @@
 """The way to Redis: one pool, bounded waits, and vendor errors turned into ours.
 
-A refused connection is an `OSError` to redis-py, which it retries only when told so. Ordinary calls give up within a
-second or so, since nothing here may hold up a turn; readers loop by themselves (`events.py`, `control.py`).
+A refused connection is an `OSError` to redis-py, which it retries only when told so. Ordinary calls give up within
+seconds (`CALL_S`), since nothing here may hold up a turn; readers loop by themselves (`events.py`, `control.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from core.errors import Misconfigured, Unavailable
 
 # A blocking read waits less than this, or the socket would time out under it.
 SOCKET_S: Final = 8.0
 BLOCK_MS: Final = 3000
-PASSING: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError, asyncio.TimeoutError)
+# An ordinary call takes a millisecond; one that takes this long is given up, as nothing may wait for a hung Redis.
+CALL_S: Final = 2.0
+# What an outage looks like. A full or read-only Redis answers with an error of its own, and passes as well.
+PASSING: Final = (RedisError, OSError, asyncio.TimeoutError)
+
+
+class _KeepsCancels(AbstractConnection):
+    """redis-py writes under `asyncio.wait_for`, which in Python 3.11 loses a cancellation that comes as it ends."""
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        await super().send_packed_command(command, check_health)
+        if task and task.cancelling() > before:
+            await self.disconnect(nowait=True)
+            raise asyncio.CancelledError
 
 
 def pool_for(url: str, *, size: int = 200) -> ConnectionPool:
     """A connection pool for `url`. Raises `Misconfigured` for an address that is not Redis's."""
     try:
-        return ConnectionPool.from_url(
+        pool = ConnectionPool.from_url(
             url,
             max_connections=size,
             socket_timeout=SOCKET_S,
@@ -37,6 +52,8 @@ def pool_for(url: str, *, size: int = 200) -> ConnectionPool:
         )
     except ValueError as error:
         raise Misconfigured(f"REDIS_URL is wrong: {error}. Example: REDIS_URL=redis://localhost:6379/0") from error
+    pool.connection_class = type("Connection", (_KeepsCancels, pool.connection_class), {})
+    return pool
 
 
 @asynccontextmanager
@@ -58,5 +75,3 @@ def vendor_errors_as_ours() -> Iterator[None]:
         yield
     except PASSING as error:
         raise Unavailable("Redis", str(error)[:200] or type(error).__name__) from error
-    except RedisError as error:
-        raise Unavailable("Redis", str(error)[:200]) from error

@@ -7,14 +7,14 @@ wake may have been missed. Next: `budget.py`.
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
 
-from core.bus.connection import BLOCK_MS, PASSING, vendor_errors_as_ours
+from core.bus.connection import BLOCK_MS, CALL_S, PASSING, vendor_errors_as_ours
 from core.domain.chat import ChatId
 from core.errors import Unavailable
 from core.ports import WakeKind
@@ -30,12 +30,14 @@ class RedisControlChannel:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._listeners: defaultdict[ChatId, set[asyncio.Queue[WakeKind]]] = defaultdict(set)
+        self._is_reading = asyncio.Event()
 
     async def wake(self, chat_id: ChatId, kind: WakeKind) -> None:
         """Wake the chat's run, if there is one. While Redis is away nothing is sent: the run looks by itself."""
         try:
             with vendor_errors_as_ours():
-                await self._redis.xadd(STREAM, {"c": str(chat_id), "k": kind.value}, maxlen=KEPT, approximate=True)
+                async with asyncio.timeout(CALL_S):
+                    await self._redis.xadd(STREAM, {"c": str(chat_id), "k": kind.value}, maxlen=KEPT, approximate=True)
         except Unavailable as error:
             log.warning("not_woken", chat=str(chat_id), why=str(error))
 
@@ -54,6 +56,9 @@ class RedisControlChannel:
     async def read(self) -> None:
         """Read the stream for ever; run by `open_control`."""
         position = await self._position()
+        self._is_reading.set()
+        # Who listened before this had no ear on the stream yet.
+        self._wake_all()
         while True:
             try:
                 rows = await self._redis.xread({STREAM: position}, count=500, block=BLOCK_MS)
@@ -74,6 +79,10 @@ class RedisControlChannel:
                 await asyncio.sleep(0.2)
             else:
                 return last[0][0].decode() if last else "0-0"
+
+    async def until_reading(self) -> None:
+        """Return once every wake from now on is heard."""
+        await self._is_reading.wait()
 
     def _pass_on(self, fields: dict[bytes, bytes]) -> None:
         try:
@@ -96,11 +105,14 @@ async def _wakes(queue: "asyncio.Queue[WakeKind]") -> AsyncIterator[WakeKind]:
 
 @asynccontextmanager
 async def open_control(redis: Redis) -> AsyncIterator[RedisControlChannel]:
-    """A control channel with its reader running."""
+    """A control channel with its reader running; it waits a moment for Redis, and goes on without it."""
     channel = RedisControlChannel(redis)
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(channel.read())
         try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CALL_S):
+                    await channel.until_reading()
             yield channel
         finally:
             reading.cancel()
