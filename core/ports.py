@@ -382,7 +382,8 @@ class Surface(Protocol):
     * `receipt` is idempotent and replaces the one before it.
     """
 
-    platform: Platform
+    @property
+    def platform(self) -> Platform: ...
 
     def render(self, view: View) -> Sequence[Payload]: ...
     def render_approval(self, approval: Approval) -> Sequence[Payload]: ...

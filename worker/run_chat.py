@@ -240,6 +240,8 @@ class ChatRun:
         await self._stores.chats.save_seat(self._hold.fence, self._seat)
         note = await self._restart_note(telling, seated) if seated.is_new and was_at_work else None
         self._mailbox = Mailbox()
+        # What came while nobody listened, or while the agent was seated, is in the database: look there first.
+        self._mailbox.add(Wake(WakeKind.MESSAGE))
         async with open_session(
             sandbox,
             seated.options,

@@ -1,0 +1,56 @@
+"""Real sandboxes, whose agent's program can be given other waiting times than people would like."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.ports import Sandbox, SandboxInfo, SandboxProvider
+
+# A model that is away is given up within seconds.
+HASTY = {
+    "CLAUDE_CODE_MAX_RETRIES": "1",
+    "API_TIMEOUT_MS": "4000",
+    "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": "2000",
+}
+
+
+class Provider:
+    """`core.ports.SandboxProvider` around a real one; `envs` is added to the environment of what is started."""
+
+    def __init__(self, inner: SandboxProvider) -> None:
+        self._inner = inner
+        self.envs: dict[str, str] = {}
+        self.made: list[str] = []
+
+    async def create(self, metadata: Mapping[str, str], *, idempotency: str, time_s: float) -> Sandbox:
+        made = await self._inner.create(metadata, idempotency=idempotency, time_s=time_s)
+        self.made.append(made.id)
+        return self._hasty(made)
+
+    async def connect(self, sandbox_id: str, *, time_s: float) -> Sandbox:
+        return self._hasty(await self._inner.connect(sandbox_id, time_s=time_s))
+
+    def _hasty(self, sandbox: Sandbox) -> Sandbox:
+        return _Started(sandbox, self.envs) if self.envs else sandbox
+
+    async def pause(self, sandbox_id: str) -> None:
+        await self._inner.pause(sandbox_id)
+
+    async def kill(self, sandbox_id: str) -> None:
+        await self._inner.kill(sandbox_id)
+
+    async def list(self) -> Sequence[SandboxInfo]:
+        return await self._inner.list()
+
+
+class _Started:
+    """A sandbox that starts programs with some more environment, and is the real one for everything else."""
+
+    def __init__(self, inner: Sandbox, envs: Mapping[str, str]) -> None:
+        self._inner = inner
+        self._envs = envs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def start(self, command: str, *, envs: Mapping[str, str] | None = None) -> int:
+        return await self._inner.start(command, envs={**(envs or {}), **self._envs})
