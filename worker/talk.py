@@ -254,7 +254,10 @@ class Talk:
     async def _finish(self, turn: _Open, result: ResultSeen, told: list[e.RunEvent]) -> None:
         # The scripted model costs nothing, though the CLI has a price for every name.
         is_free = (result.model or "").startswith(SCRIPTED)
-        cost = Decimal(0) if is_free else result.total_cost_usd - self.seat.cost_seen_usd
+        # A program that was killed had not kept its sum: the next one counts from less than we have seen.
+        before = result.total_cost_usd - (result.last_cost_usd or Decimal(0))
+        seen = self.seat.cost_seen_usd if result.last_cost_usd is None else min(self.seat.cost_seen_usd, before)
+        cost = Decimal(0) if is_free else result.total_cost_usd - seen
         self.seat = replace(self.seat, cost_seen_usd=result.total_cost_usd)
         if told:
             await turn.telling.tell(told, self.seat)

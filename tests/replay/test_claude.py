@@ -94,6 +94,7 @@ def test_the_signals_of_a_turn() -> None:
             is_error=False,
             usage=Usage(5876, 49),
             total_cost_usd=Decimal("0.012242"),
+            last_cost_usd=Decimal("0.012242"),
             duration_s=1.294,
             user_message_uuids=(message,),
             session_id=SESSION,

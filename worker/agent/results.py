@@ -22,7 +22,8 @@ _LATER: Final = "Send your message again in a while."
 class ResultSeen:
     """The end of one of the agent's turns.
 
-    `usage` is this turn's; `total_cost_usd` is the session's so far, also across restarts. `error` is a sentence
+    `usage` is this turn's; `total_cost_usd` is the session's so far, also across restarts unless the program was
+    killed, and `last_cost_usd` is the part of it since the process's last result. `error` is a sentence
     for people, None when all went well. `origin` is set when no message of ours began the turn: the agent's
     background work did. `model` is the one that wrote most of it.
     """
@@ -33,6 +34,7 @@ class ResultSeen:
     usage: Usage
     total_cost_usd: Decimal
     duration_s: float
+    last_cost_usd: Decimal | None = None
     user_message_uuids: tuple[str, ...] = ()
     session_id: str = ""
     model: str | None = None
@@ -66,6 +68,7 @@ def read_result(line: Mapping[str, Any]) -> ResultSeen:
         usage=read_usage(line.get("usage")),
         total_cost_usd=_money(line.get("total_cost_usd")),
         duration_s=_number(line.get("duration_ms")) / 1000,
+        last_cost_usd=_last_cost(line.get("model_usage_since_last_result")),
         user_message_uuids=tuple(item for item in uuids if isinstance(item, str)) if isinstance(uuids, list) else (),
         session_id=_text(line.get("session_id")),
         model=_model(line),
@@ -107,6 +110,12 @@ def _money(value: object) -> Decimal:
         return Decimal(str(round(_number(value), 9)))
     except InvalidOperation:
         return Decimal(0)
+
+
+def _last_cost(models: object) -> Decimal | None:
+    if not isinstance(models, Mapping):
+        return None
+    return sum((_money(use.get("costUSD")) for use in models.values() if isinstance(use, Mapping)), Decimal(0))
 
 
 def _model(line: Mapping[str, Any]) -> str | None:
