@@ -103,5 +103,5 @@ def unknown_settings() -> Iterable[tuple[str, str]]:
         in_file = set()
     for name in sorted(set(os.environ) | in_file):
         if name.startswith("THREADWORK_") and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
             yield f"{name} is not a setting", f"Did you mean {near[0]}?" if near else "See .env.example."

@@ -85,7 +85,8 @@ class Child:
                 delay = _FIRST_DELAY_S if clock() - started > _STEADY_S else min(delay * 2, _LONGEST_DELAY_S)
                 self.log.warning("program_died", why=why, again_in_s=delay)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), delay)
+                    async with asyncio.timeout(delay):
+                        await self._stopping.wait()
 
     async def _once(self) -> int | None:
         process = await asyncio.create_subprocess_exec(
@@ -120,7 +121,8 @@ class Child:
             if not is_over:  # cancelled: it must not be left behind
                 _kill_group(process.pid)
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _DRAIN_S)
+            async with asyncio.timeout(_DRAIN_S):
+                await process.wait()
         return process.returncode
 
     async def _hear(self, out: asyncio.StreamReader) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from core.crypto import encode_secret, find_secret
 from core.errors import Misconfigured
@@ -58,7 +58,7 @@ async def run_up(settings: Settings, *, use_embedded: bool, while_used: bool) ->
 
 
 async def _until_over(stopped: asyncio.Event, data_dir: Path, *, while_used: bool) -> None:
-    waiting = [asyncio.create_task(stopped.wait())]
+    waiting: list[asyncio.Task[Any]] = [asyncio.create_task(stopped.wait())]
     if while_used:
         waiting.append(asyncio.create_task(until_unused(data_dir)))
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
