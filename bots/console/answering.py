@@ -73,11 +73,11 @@ class Answering:
 
     def _tool_key(self, key: str) -> "Answering":
         match key:
-            case "a":
+            case "a" | "y":
                 return self._done(Decision(Verdict.ALLOW))
             case "A":
                 return self._done(Decision(Verdict.ALWAYS))
-            case "d":
+            case "d" | "n":
                 return self._done(Decision(Verdict.DENY))
             case "r":
                 return replace(self, typing=Typing.REASON, prefill="")
@@ -88,11 +88,11 @@ class Answering:
 
     def _plan_key(self, key: str) -> "Answering":
         match key:
-            case "a":
+            case "a" | "y":
                 return self._done(Decision(Verdict.ALLOW))
             case "A":
                 return self._done(Decision(Verdict.ACCEPT_EDITS))
-            case "k" | "d":
+            case "k" | "d" | "n":
                 return replace(self, typing=Typing.REASON, prefill="")
             case _:
                 return self

@@ -38,7 +38,8 @@ from core.errors import ThreadworkError
 from core.ports import Cursor
 
 _TWICE_S: Final = 2.0
-_KEYS: Final = "aAdrekoADREKO0123456789"
+_KEYS: Final = "aAydnrekoDREKO0123456789"
+_ALONE_S: Final = 0.3
 
 
 async def talk(chat: ConsoleChat, settings: ChatSettings, *, can_draw: bool, banner: str, colour: bool) -> int:
@@ -128,7 +129,8 @@ class Terminal:
 
             @keys.add(key, filter=is_asked & is_empty)
             def _(event: KeyPressEvent) -> None:
-                self._press(event.data)
+                self._buffer.insert_text(event.data)
+                self._spawn(self._press_if_alone(event.data))
 
         @keys.add("enter", filter=is_asked & is_empty)
         def _(_event: KeyPressEvent) -> None:
@@ -150,6 +152,13 @@ class Terminal:
 
         return keys
 
+    async def _press_if_alone(self, key: str) -> None:
+        """A key decides only by itself: as the first letter of a word it is the beginning of a message."""
+        await asyncio.sleep(_ALONE_S)
+        if self._buffer.text == key and self._asks and self._asks[0].typing is Typing.MESSAGE:
+            self._buffer.reset()
+            self._press(key)
+
     def _press(self, key: str) -> None:
         self._asks[0] = self._asks[0].key(key)
         if self._asks[0].typing is not Typing.MESSAGE:
@@ -167,6 +176,10 @@ class Terminal:
             self._word = ""
             self._decide_if_done()
             return False
+        if self._asks and len(text) == 1 and text in _KEYS:
+            buffer.reset()
+            self._press(text)
+            return bool(buffer.text)
         if text.strip():
             self._spawn(self._say(text))
         return False
