@@ -131,6 +131,7 @@ class Settings(BaseSettings):
     threadwork_unsafe_no_isolation: bool = False
     threadwork_mode: Mode = Mode.AUTO
     threadwork_model: str | None = None
+    threadwork_deciders: Literal["invited", "everyone"] = "invited"
     threadwork_workers: int = Field(default=1, ge=1, le=64)
     threadwork_max_chats: int = Field(default=24, ge=1, le=1000)
     threadwork_log: Literal["debug", "info", "warning", "error"] = "info"

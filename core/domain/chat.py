@@ -92,12 +92,17 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """What can be set per chat; unset fields fall back to the tenant's and then the program's."""
+    """What can be set per chat; unset fields fall back to the tenant's and then the program's.
+
+    `may_decide` are the platform's ids of those who may answer the agent's questions: who started the chat, and whom
+    they invited. Admins of the tenant may always.
+    """
 
     mode: Mode = Mode.AUTO
     busy: Busy = Busy.STEER
     model: str | None = None
     mention_only: bool = False
+    may_decide: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ def settings_of(body: dict[str, Any]) -> ChatSettings:
         busy=Busy(body.get("busy", default.busy)),
         model=body.get("model", default.model),
         mention_only=body.get("mention_only", default.mention_only),
+        may_decide=tuple(body.get("may_decide", default.may_decide)),
     )
 
 

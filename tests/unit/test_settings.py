@@ -21,6 +21,7 @@ WRONG = {
     "THREADWORK_ALLOW_KEY_IN_SANDBOX": ["perhaps"],
     "THREADWORK_UNSAFE_NO_ISOLATION": ["2"],
     "THREADWORK_MODE": ["yolo", "AUTO"],
+    "THREADWORK_DECIDERS": ["nobody"],
     "THREADWORK_WORKERS": ["0", "-1", "65", "two"],
     "THREADWORK_MAX_CHATS": ["0", "1001"],
     "THREADWORK_LOG": ["loud"],
