@@ -31,7 +31,7 @@ class Telling:
 
     def __init__(self, turn: Turn, stores: Stores, bus: EventBus, hold: Hold, presenter: Presenter) -> None:
         self.turn = turn
-        self.view = View(turn_number=turn.number)
+        self.view = View(turn_number=turn.number, turn_id=turn.id)
         self.seq = 0
         self.asks: dict[str, Approval] = {}
         self._stores = stores

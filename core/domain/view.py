@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from core.domain import events as e
 from core.domain.states import ApprovalState, TurnState
-from core.domain.turn import Usage
+from core.domain.turn import TurnId, Usage
 
 MAX_STEPS_KEPT: Final = 200
 MAX_STREAM_CHARS: Final = 200_000
@@ -47,7 +47,7 @@ class View:
 
     `status` says in a few words what goes on. `texts` are the finished blocks of the answer, `stream` the block
     being written, `thinking` the thought being thought. `final` is the answer once the turn is done. `asks` are ids
-    of open questions, each with a post of its own.
+    of open questions, each with a post of its own. `turn_id` is what a Stop button names: without it there is none.
     """
 
     turn_number: int = 0
@@ -67,6 +67,7 @@ class View:
     usage: Usage = _NOTHING_SPENT
     cost_usd: Decimal = Decimal(0)
     duration_s: float = 0.0
+    turn_id: TurnId | None = None
 
     @property
     def is_over(self) -> bool:
