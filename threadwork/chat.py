@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from bots.console.app import open_console
 from bots.console.play import Approve, Player, always
+from bots.console.stopping import ctrl_c_stops
 from core.domain.chat import ChatSettings, Mode
 from core.errors import BadInput
 from core.log import set_up
@@ -33,13 +34,15 @@ async def run_chat_command(
     _check_name(name)
     set_up("warning", settings.threadwork_log_format)
     async with (
-        borrowed_stack(settings.threadwork_data_dir) as stack,
+        borrowed_stack(settings.threadwork_data_dir, is_unsafe=settings.threadwork_unsafe_no_isolation) as stack,
         open_console(settings.database_url or stack.database_url, settings.redis_url or stack.redis_url, name) as chat,
     ):
         model = settings.threadwork_model or (OFFLINE_MODEL if stack.is_offline else None)
         wanted = ChatSettings(mode=chosen, model=model)
         if prompts:
-            return await Player(chat, wanted, always(how), as_json=as_json).play(prompts)
+            # On stderr: stdout is for what may be read by a program.
+            with ctrl_c_stops(chat, lambda words: print(words, file=sys.stderr, flush=True)):
+                return await Player(chat, wanted, always(how), as_json=as_json).play(prompts)
         from bots.console.terminal import talk
 
         can_draw = sys.stdin.isatty() and sys.stdout.isatty() and not is_plain

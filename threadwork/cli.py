@@ -25,6 +25,9 @@ app.add_typer(template, name="template")
 DataDir = Annotated[
     Path | None, typer.Option(help="Where data lives. Default: THREADWORK_DATA_DIR, or your data folder.")
 ]
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe-no-isolation", help="Run agents as plain processes of yours. Dangerous.")
+]
 
 
 def main() -> None:
@@ -62,12 +65,13 @@ def up(
     embedded: Annotated[
         bool, typer.Option(help="Start Postgres and Valkey here where no address of one is set.")
     ] = True,
+    unsafe_no_isolation: Unsafe = False,
     while_used: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run everything on this machine, in the foreground; prints `ready` when all of it is."""
     from threadwork.up import run_up
 
-    _run(run_up(_settings(data_dir), use_embedded=embedded, while_used=while_used))
+    _run(run_up(_settings(data_dir, is_unsafe=unsafe_no_isolation), use_embedded=embedded, while_used=while_used))
 
 
 @app.command()
@@ -83,13 +87,14 @@ def chat(
     mode: Annotated[str | None, typer.Option(help="ask, auto, plan or bypass. Default: ask for a new chat.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for every event.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="No screen control: plain lines.")] = False,
+    unsafe_no_isolation: Unsafe = False,
 ) -> None:
     """Talk with an agent here, on a running stack or on one started for it."""
     from threadwork.chat import run_chat_command
 
     _run(
         run_chat_command(
-            _settings(data_dir),
+            _settings(data_dir, is_unsafe=unsafe_no_isolation),
             name=name,
             prompts=prompt or [],
             approve=approve,
@@ -132,14 +137,12 @@ def migrate(data_dir: DataDir = None) -> None:
 def sandbox_host(
     data_dir: DataDir = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 3010,
-    unsafe_no_isolation: Annotated[
-        bool, typer.Option("--unsafe-no-isolation", help="Run agents as plain processes of yours. Dangerous.")
-    ] = False,
+    unsafe_no_isolation: Unsafe = False,
 ) -> None:
     """Run an E2B-compatible sandbox server on this machine."""
     from threadwork.parts import run_sandbox_host
 
-    _run(run_sandbox_host(_settings(data_dir), port=port, is_unsafe=unsafe_no_isolation))
+    _run(run_sandbox_host(_settings(data_dir, is_unsafe=unsafe_no_isolation), port=port))
 
 
 @app.command()
@@ -160,7 +163,12 @@ def template_build(
     _run(run_build(_settings(None), name))
 
 
-def _settings(data_dir: Path | None) -> Any:
+def _settings(data_dir: Path | None, *, is_unsafe: bool = False) -> Any:
     from core.settings import load
 
-    return load(threadwork_data_dir=data_dir.expanduser().absolute()) if data_dir else load()
+    given: dict[str, object] = {}
+    if data_dir is not None:
+        given["threadwork_data_dir"] = data_dir.expanduser().absolute()
+    if is_unsafe:
+        given["threadwork_unsafe_no_isolation"] = True
+    return load(**given)

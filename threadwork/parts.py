@@ -60,7 +60,7 @@ async def run_migrate(settings: Settings) -> int:
     return 0
 
 
-async def run_sandbox_host(settings: Settings, *, port: int, is_unsafe: bool) -> int:
+async def run_sandbox_host(settings: Settings, *, port: int) -> int:
     """Serve sandboxes on 127.0.0.1 until told to stop."""
     from threadwork.sandbox_host.app import HostSettings, run_host
 
@@ -72,7 +72,7 @@ async def run_sandbox_host(settings: Settings, *, port: int, is_unsafe: bool) ->
         gateway_dir=settings.threadwork_data_dir / "gateway",
         port=port,
         api_key=key.get_secret_value() if key else None,
-        is_isolated=not (is_unsafe or settings.threadwork_unsafe_no_isolation),
+        is_isolated=not settings.threadwork_unsafe_no_isolation,
     )
     async with run_host(host) as address:
         print(f"sandbox-host {address.url}", flush=True)

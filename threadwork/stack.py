@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from core.errors import Misconfigured, Unavailable
+from core.settings import example_of
 
 STACK_FILE: Final = "stack.json"
 START_S: Final = 60.0
@@ -64,9 +65,8 @@ def read_stack(data_dir: Path) -> Stack | None:
 
 @contextmanager
 def only_stack(data_dir: Path) -> Iterator[None]:
-    """Be the stack of this data folder. Raises `Misconfigured` when another one is."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "up.lock").open("a+") as lock:
+    """Be the stack of this data folder. Raises `Misconfigured` when another one is, or it cannot be used."""
+    with _lock_file(data_dir, "up.lock") as lock:
         if not _locked_soon(lock):
             raise Misconfigured(
                 f"Threadwork runs already on {data_dir}. Use it, stop it, or choose another folder with --data-dir."
@@ -75,6 +75,17 @@ def only_stack(data_dir: Path) -> Iterator[None]:
             yield
         finally:
             remove_stack(data_dir)
+
+
+def _lock_file(data_dir: Path, name: str) -> IO[str]:
+    """A file of the data folder, which is made when it is not there."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return (data_dir / name).open("a+")
+    except OSError as error:
+        raise Misconfigured(
+            f"THREADWORK_DATA_DIR={data_dir} cannot be used: {error.strerror}. {example_of('THREADWORK_DATA_DIR')}"
+        ) from error
 
 
 def _locked_soon(lock: IO[str]) -> bool:
@@ -91,9 +102,8 @@ def _locked_soon(lock: IO[str]) -> bool:
 
 @contextmanager
 def in_use(data_dir: Path) -> Iterator[None]:
-    """Be a user of the data folder's stack; many may be at once."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "users.lock").open("a+") as lock:
+    """Be a user of the data folder's stack; many may be at once. Raises `Misconfigured` when it cannot be used."""
+    with _lock_file(data_dir, "users.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield
 
@@ -112,22 +122,22 @@ async def until_unused(data_dir: Path) -> None:
 
 
 @asynccontextmanager
-async def borrowed_stack(data_dir: Path) -> AsyncIterator[Stack]:
-    """The running stack, or one of our own that goes when nobody uses it any more.
+async def borrowed_stack(data_dir: Path, *, is_unsafe: bool = False) -> AsyncIterator[Stack]:
+    """The running stack, or one of our own that goes when nobody uses it any more; `is_unsafe` is for our own.
 
     Raises `Unavailable` with the end of its log when it does not become ready.
     """
     with in_use(data_dir):
         stack = read_stack(data_dir)
         if stack is None:
-            await _start(data_dir)
+            await _start(data_dir, is_unsafe=is_unsafe)
             stack = read_stack(data_dir)
         if stack is None:
             raise Unavailable("the stack", f"it did not become ready; see {data_dir / 'up.log'}")
         yield stack
 
 
-async def _start(data_dir: Path) -> None:
+async def _start(data_dir: Path, *, is_unsafe: bool) -> None:
     """Start a stack in the background and wait for its `ready`; another that is just starting is waited for, too."""
     log = data_dir / "up.log"
     with log.open("ab") as out:
@@ -139,6 +149,7 @@ async def _start(data_dir: Path) -> None:
             "--data-dir",
             str(data_dir),
             "--while-used",
+            *(["--unsafe-no-isolation"] if is_unsafe else []),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -398,6 +398,8 @@ async def test_no_isolation_must_be_asked_for_and_is_shown_in_red() -> None:
                 home = str(host.data_dir / sandbox.sandbox_id / "home")
                 ran = await sandbox.commands.run("pwd; cat a.txt; setsid nohup sleep 4717.5 >/dev/null 2>&1 &")
                 assert ran.stdout == f"{home}\nkept"
+                ran = await sandbox.commands.run("cat /home/user/a.txt $HERE", envs={"HERE": "/home/user/a.txt"})
+                assert ran.stdout == "keptkept"
                 await sandbox.pause()
                 again = await type(sandbox).connect(sandbox.sandbox_id, **host.sdk)
                 assert (await again.commands.run("echo fine")).stdout == "fine\n"

@@ -166,8 +166,8 @@ class Sandbox:
     async def _start(self, command: Command, is_heard: "asyncio.Future[None]") -> Process:
         answer, descriptors = await self.ask(
             "start",
-            argv=list(command.argv),
-            env={**self.environment, **command.envs},
+            argv=[self._meant(word) for word in command.argv],
+            env={**self.environment, **{name: self._meant(value) for name, value in command.envs.items()}},
             cwd=command.cwd,
             stdin=command.has_stdin,
             pty=command.size,
@@ -178,6 +178,9 @@ class Sandbox:
         if process.pid in self._early:
             process.exited(self._early.pop(process.pid))
         return process
+
+    def _meant(self, text: str) -> str:
+        return self._walls.meant(text, self.folder)
 
     def _ended(self) -> None:
         now = time.monotonic()

@@ -6,6 +6,7 @@ other's files. As a plain user, or as a root that may not change its user, it ge
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ from typing import Final
 
 from core.errors import Misconfigured
 from threadwork.sandbox_host import bwrap
-from threadwork.sandbox_host.bwrap import HOME, USER_ID
+from threadwork.sandbox_host.bwrap import CLI, GATEWAY, HOME, USER_ID, bundled_cli
 from threadwork.sandbox_host.cgroup import Cgroups, find_cgroups
 from threadwork.sandbox_host.record import Record
 from threadwork.sandbox_host.settings import HostSettings
@@ -26,6 +27,7 @@ _FIRST_UID: Final = 1_879_100_000
 _UIDS: Final = 100_000
 _FOLDERS: Final = ("home", "tmp", "shm")
 _PATH: Final = "/home/user/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PLACES: Final = re.compile("|".join(rf"(?<![\w./-]){re.escape(place)}(?![\w.-])" for place in (HOME, GATEWAY, CLI)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,13 @@ class Walls:
         if not self.bwrap:
             mine["TMPDIR"] = str(folder / "tmp")
         return {**mine, **self.settings.environment}
+
+    def meant(self, text: str, folder: Path) -> str:
+        """A text of a command with the places of a sandbox put where they are here, when there are no walls."""
+        if self.bwrap:
+            return text
+        places = {HOME: self.home(folder), GATEWAY: str(self.settings.gateway_dir), CLI: str(bundled_cli() or CLI)}
+        return _PLACES.sub(lambda found: places[found[0]], text)
 
     def furnish(self, folder: Path, uid: int | None) -> None:
         """Make a sandbox's own folders, owned by its user."""
