@@ -82,7 +82,7 @@ class Telling:
     async def asked(self, approval: Approval) -> None:
         """Publish and show a question that was stored with its event."""
         self.asks[str(approval.id)] = approval
-        await self._out([ApprovalAsked(str(approval.id), approval.kind, approval.line)])
+        await self._out([ApprovalAsked(str(approval.id), approval.kind, approval.line, approval.tool)])
 
     def settled(self, approval: Approval, words: str) -> ApprovalSettled:
         """Note a settled question; the event to tell."""

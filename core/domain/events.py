@@ -130,6 +130,7 @@ class ApprovalAsked:
     approval_id: str
     kind: ApprovalKind
     line: str
+    tool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class PostgresApprovals:
             await hold(connection, fence)
             row = await _made(connection, fence, asked)
             if row is not None:
-                event = ApprovalAsked(str(row.id), asked.kind, asked.line)
+                event = ApprovalAsked(str(row.id), asked.kind, asked.line, asked.tool)
                 await append(connection, fence, asked.turn_id, seq, [event])
                 return approval_of(row), True
             found = (await connection.execute(_by_tool_use(fence.chat_id, asked.tool_use_id))).one_or_none()

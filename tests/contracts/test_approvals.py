@@ -23,7 +23,7 @@ async def test_a_question_comes_back_as_it_was_asked_and_its_event_is_stored(sta
     assert (approval.line, approval.suggestions, approval.why) == ("Run ls", ({"type": "x"},), "new")
     assert (approval.state, approval.decision, approval.chat_id) == (ApprovalState.PENDING, None, fence.chat_id)
     [stored] = await stage.stores.turns.events(turn.id, after=1)
-    assert (stored.seq, stored.event) == (2, ApprovalAsked(str(approval.id), ApprovalKind.PLAN, "Run ls"))
+    assert (stored.seq, stored.event) == (2, ApprovalAsked(str(approval.id), ApprovalKind.PLAN, "Run ls", "Bash"))
     assert await stage.stores.approvals.get(approval.id) == approval
     assert await stage.stores.approvals.by_tool_use(fence.chat_id, "tu1") == approval
     assert await stage.stores.approvals.by_tool_use(fence.chat_id, "tu2") is None
