@@ -1,34 +1,30 @@
 """Talking in plain lines: for pipes, dumb terminals and `--plain`.
 
 One line in is one message; what comes of it is printed as lines; a question is answered by a line. Ctrl-C stops the
-turn, and twice leaves. Next: `play.py`, which does the talking.
+turn, and twice leaves (`stopping.py`). Next: `play.py`, which does the talking.
 """
 
 import asyncio
-import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from bots.console.answering import Answering, Typing
 from bots.console.app import ConsoleChat
 from bots.console.play import Player
 from bots.console.screen import plain, question, to_text
+from bots.console.stopping import ctrl_c_stops
 from core.domain.approval import Approval, Decision
 from core.domain.chat import ChatSettings
 from core.errors import ThreadworkError
 
 _WIDTH: Final = 100
-_TWICE_S: Final = 2.0
 
 
 async def talk_in_lines(chat: ConsoleChat, settings: ChatSettings, banner: str) -> int:
     """Read lines until there are none; the exit code."""
     _out(banner)
     player = Player(chat, settings, _answer, as_json=False)
-    with _stops(chat):
+    with ctrl_c_stops(chat, _out):
         while (line := await _line("> ")) is not None:
             if not line.strip():
                 continue
@@ -63,31 +59,6 @@ async def _line(prompt: str) -> str | None:
         sys.stdout.flush()
     line = await asyncio.to_thread(sys.stdin.readline)
     return line.rstrip("\n") if line else None
-
-
-@contextmanager
-def _stops(chat: ConsoleChat) -> Iterator[None]:
-    """Let Ctrl-C stop the turn; a second one within two seconds is the usual end of a program."""
-    loop = asyncio.get_running_loop()
-    last = float("-inf")
-    stopping: set[asyncio.Task[bool]] = set()
-
-    def interrupted() -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < _TWICE_S:
-            loop.remove_signal_handler(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-            return
-        last = now
-        _out("Stopping… press Ctrl-C again to leave.")
-        stopping.add(asyncio.ensure_future(chat.stop()))
-
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 def _out(text: str) -> None:

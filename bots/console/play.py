@@ -109,6 +109,9 @@ class Player:
     async def _show(self, item: Seen) -> None:
         if self._as_json:
             body = e.to_json(item.event)
+            if "cost_usd" in body:
+                # Whoever reads this reckons with it; the stored form is text, so that nothing is lost.
+                body["cost_usd"] = float(body["cost_usd"])
             _print(json.dumps({"type": body.pop("type"), "turn": str(item.turn_id), **body}, ensure_ascii=False) + "\n")
             return
         match item.event:
