@@ -192,9 +192,13 @@ def read(**overrides: object) -> tuple[Settings | None, list[str]]:
         return None, [error.words]
     if (settings.e2b_api_url is None) != (settings.e2b_sandbox_url is None):
         missing = "E2B_SANDBOX_URL" if settings.e2b_sandbox_url is None else "E2B_API_URL"
-        example = f"Example: {missing}={_EXAMPLES[missing]}"
-        return settings, [f"{missing} is missing: an E2B-compatible server needs both addresses. {example}"]
+        return settings, [f"{missing} is missing: an E2B-compatible server needs both addresses. {example_of(missing)}"]
     return settings, []
+
+
+def example_of(name: str) -> str:
+    """A right value of an address, as a sentence."""
+    return f"Example: {name}={_EXAMPLES[name]}"
 
 
 def _words(error: Any) -> str:

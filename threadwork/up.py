@@ -11,16 +11,16 @@ import hmac
 import os
 import socket
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from core.crypto import encode_secret, find_secret
-from core.errors import Misconfigured
+from core.errors import Misconfigured, Unavailable
 from core.log import set_up
-from core.settings import Settings
+from core.settings import Settings, example_of
 from threadwork.embedded.postgres import embedded_postgres
 from threadwork.embedded.valkey import embedded_valkey
 from threadwork.parts import stop_signal
@@ -92,14 +92,37 @@ async def _servers(settings: Settings, opened: AsyncExitStack, supervisor: Super
     database, redis = settings.database_url, settings.redis_url
     if redis is None:
         redis = await opened.enter_async_context(embedded_valkey(data_dir))
+    else:
+        with _named("REDIS_URL"):
+            await _reach_redis(redis)
     if database is None:
         database = await opened.enter_async_context(embedded_postgres(data_dir))
     from migrations.run import upgrade
 
-    await upgrade(database)
+    with _named("DATABASE_URL") if settings.database_url else nullcontext():
+        await upgrade(database)
     # What is entered last is left first: on the way down the programs end before the servers they use.
     opened.push_async_callback(supervisor.stop)
     return Urls(database, redis)
+
+
+@contextmanager
+def _named(setting: str) -> Iterator[None]:
+    """Say which setting it is that leads to a server that does not answer."""
+    try:
+        yield
+    except Unavailable as error:
+        raise Misconfigured(f"{setting} leads nowhere: {error.words}. {example_of(setting)}") from error
+
+
+async def _reach_redis(url: str) -> None:
+    """Raises `Unavailable` when no Redis answers there."""
+    from core.bus.connection import open_redis, vendor_errors_as_ours
+
+    async with open_redis(url) as redis:
+        with vendor_errors_as_ours():
+            async with asyncio.timeout(10):
+                await redis.ping()
 
 
 async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bool) -> Stack:
