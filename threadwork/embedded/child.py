@@ -29,6 +29,7 @@ _CLONE_NEWUSER: Final = 0x10000000
 _OVERFLOW_ID: Final = 65534
 _NO_NAMESPACE: Final = 96
 _ORPHANED: Final = 97
+_KEPT: Final = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,17 @@ def _leash(death_signal: signal.Signals, reaches: tuple[Path, ...]) -> Callable[
     return prepare
 
 
+def _environment() -> dict[str, str]:
+    """What a server starts with: no credential of ours, and nothing that means something to Postgres."""
+    return {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("LC_")}
+
+
 def run_to_end(argv: Sequence[str], seat: Seat) -> None:
     """Run a command to its end in the server's seat. Raises `Misconfigured` with its last line."""
     with seat.log.open("ab") as out:
         done = subprocess.run(
             argv,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -107,6 +114,7 @@ async def child(
     with seat.log.open("ab") as out:
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's own cannot be waited for while its loop closes
             argv,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
