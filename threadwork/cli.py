@@ -126,6 +126,14 @@ def worker(data_dir: DataDir = None) -> None:
 
 
 @app.command()
+def slack(data_dir: DataDir = None) -> None:
+    """Run the Slack bot on DATABASE_URL and REDIS_URL."""
+    from threadwork.slack import run_slack
+
+    _run(run_slack(_settings(data_dir)))
+
+
+@app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database at DATABASE_URL up to date."""
     from threadwork.parts import run_migrate

@@ -11,11 +11,13 @@ import hmac
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import structlog
 
 from core.crypto import encode_secret, find_secret
 from core.errors import Misconfigured, Unavailable
@@ -25,8 +27,9 @@ from threadwork.embedded.postgres import embedded_postgres
 from threadwork.embedded.valkey import embedded_valkey
 from threadwork.parts import stop_signal
 from threadwork.stack import Stack, only_stack, remove_stack, until_unused, write_stack
-from threadwork.supervise import Program, Supervisor, supervised
+from threadwork.supervise import Child, Program, Supervisor, supervised
 
+log = structlog.get_logger(__name__)
 _CREDENTIALS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL")
 
 
@@ -148,8 +151,10 @@ async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bo
     started.append(supervisor.start(_gateway(settings, {**env, **model_env})))
     urls = await _servers(settings, opened, supervisor, use_embedded=use_embedded)
     started += [supervisor.start(program) for program in _workers(settings, {**env, **urls.env, **server.env})]
+    bots = [supervisor.start(program) for program in _bots(settings, {**env, **urls.env})]
     for child in started:
         await supervisor.ready(child)
+    await _bots_ready(supervisor, bots)
     return Stack(
         pid=os.getpid(),
         database_url=urls.database,
@@ -222,6 +227,30 @@ def _workers(settings: Settings, env: Mapping[str, str]) -> list[Program]:
     count = settings.threadwork_workers
     names = ["worker"] if count == 1 else [f"worker-{number + 1}" for number in range(count)]
     return [Program(name, [sys.executable, "-m", "threadwork", "worker"], "worker ready", env) for name in names]
+
+
+def _bots(settings: Settings, env: Mapping[str, str]) -> list[Program]:
+    """The bots whose tokens are set."""
+    found = []
+    if settings.slack_bot_token and (
+        settings.slack_app_token or (settings.slack_signing_secret and settings.slack_port)
+    ):
+        found.append(Program("slack", [sys.executable, "-m", "threadwork", "slack"], "slack ready", env))
+    return found
+
+
+async def _bots_ready(supervisor: Supervisor, bots: Sequence[Child]) -> None:
+    """Wait for the bots. A platform that does not answer now is no reason to stop: its bot goes on trying.
+
+    Raises `Unavailable` for a bot that ended, as it does when its platform refuses the token.
+    """
+    for child in bots:
+        try:
+            await supervisor.ready(child)
+        except Unavailable as error:
+            if child.said.done():
+                raise
+            log.warning("bot_not_connected", bot=child.program.name, why=str(error))
 
 
 def _from_dotenv(settings: Settings, name: str) -> str:

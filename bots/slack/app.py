@@ -1,0 +1,125 @@
+"""The Slack bot, composed: opens the store, the bus and Slack, and yields a bot that is connected.
+
+Socket Mode unless SLACK_SIGNING_SECRET and SLACK_PORT ask for HTTP. At the end nothing new is taken, what runs comes to
+its end, and everything is closed in the reverse order. Next: `listener.py`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import aiohttp
+import structlog
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+
+from bots.intake import Intake
+from bots.slack.errands import Errands
+from bots.slack.listener import Listener
+from bots.slack.socket_mode import SocketHandler
+from bots.slack.taking import Taking
+from bots.slack.web import SlackWeb
+from bots.slack.workspaces import OneWorkspace, Workspaces
+from core.bus.connection import open_redis
+from core.bus.control import open_control
+from core.domain.chat import ChatSettings
+from core.errors import Ambiguous, Misconfigured, RateLimited, SurfaceError
+from core.queue import ArqWorkQueue
+from core.settings import Settings
+from core.store.stores import open_stores
+
+log = structlog.get_logger(__name__)
+SLACK_API: Final = "https://slack.com/api/"
+_AGAIN_S: Final = 5.0
+
+
+@asynccontextmanager
+async def open_slack(settings: Settings) -> AsyncIterator[None]:
+    """The bot, connected to Slack until the block ends. Raises `Misconfigured` for what is missing or refused."""
+    if settings.database_url is None or settings.redis_url is None:
+        missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
+        raise Misconfigured(f"{missing} is not set. Set it, or run everything on this machine with: threadwork up")
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings.database_url))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url))
+        control = await stack.enter_async_context(open_control(redis))
+        queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        workspaces = await _workspaces(settings, session)
+        errands = Errands()
+        stack.push_async_callback(errands.close)
+        taking = Taking(Intake(stores, control, queue), stores, errands, _defaults(settings))
+        app = _bolt(settings, workspaces)
+        Listener(workspaces, errands, taking).listen(app)
+        await stack.enter_async_context(_socket(settings, app, session))
+        yield
+
+
+def _defaults(settings: Settings) -> ChatSettings:
+    """How a new chat is set."""
+    return ChatSettings(mode=settings.threadwork_mode, model=settings.threadwork_model)
+
+
+async def _workspaces(settings: Settings, session: aiohttp.ClientSession) -> Workspaces:
+    if settings.slack_bot_token is None:
+        raise Misconfigured("SLACK_BOT_TOKEN is not set. Example: SLACK_BOT_TOKEN=xoxb-…")
+    token = settings.slack_bot_token.get_secret_value()
+    while True:
+        try:
+            return await OneWorkspace.open(token, settings.slack_api_url or SLACK_API, session)
+        except (Ambiguous, RateLimited) as error:
+            log.warning("slack_not_reached", why=str(error), again_in_s=_AGAIN_S)
+            await asyncio.sleep(_AGAIN_S)
+
+
+def _bolt(settings: Settings, workspaces: Workspaces) -> AsyncApp:
+    async def authorize(team_id: str | None) -> AuthorizeResult | None:
+        workspace = await workspaces.find(team_id or "")
+        if workspace is None:
+            return None
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=workspace.team,
+            bot_user_id=workspace.user,
+            bot_id=workspace.bot,
+            bot_token=workspace.token,
+        )
+
+    signing = settings.slack_signing_secret
+    return AsyncApp(
+        name="threadwork",
+        authorize=authorize,  # type: ignore[arg-type]  # None is how it says that it is not installed
+        signing_secret=signing.get_secret_value() if signing else "",
+        attaching_conversation_kwargs_enabled=False,
+    )
+
+
+@asynccontextmanager
+async def _socket(settings: Settings, app: AsyncApp, session: aiohttp.ClientSession) -> AsyncIterator[None]:
+    """Socket Mode, connected. Raises `Misconfigured` when Slack refuses the app's token."""
+    if settings.slack_app_token is None:
+        raise Misconfigured("SLACK_APP_TOKEN is not set. Example: SLACK_APP_TOKEN=xapp-…")
+    token = settings.slack_app_token.get_secret_value()
+    web = SlackWeb(token, settings.slack_api_url or SLACK_API, session)
+    handler = SocketHandler(app, token, web.client)
+    try:
+        handler.client.wss_uri = await _first_address(web, token)
+        await handler.connect_async()  # type: ignore[no-untyped-call]
+        yield
+    finally:
+        await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+async def _first_address(web: SlackWeb, token: str) -> str:
+    """An address to connect to: asked for here, so that a wrong token ends the program and not its patience."""
+    while True:
+        try:
+            return await web.socket_address(token)
+        except Misconfigured as error:
+            raise Misconfigured(
+                f"Slack refuses SLACK_APP_TOKEN. It must be an app-level token, xapp-…: {error}"
+            ) from error
+        except SurfaceError as error:
+            log.warning("slack_not_reached", why=str(error), again_in_s=_AGAIN_S)
+            await asyncio.sleep(_AGAIN_S)

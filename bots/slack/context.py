@@ -1,0 +1,86 @@
+"""What was said in a thread before the agent was called into it, for the agent to read.
+
+Only what people wrote, the newest when it is long; bots and our own posts are left out. It stands behind the message
+that called the agent, so an edit of that message leaves it as it is. Next: `taking.py`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from bots.slack.markup import mentioned, readable
+from bots.slack.workspaces import Workspace
+from core.errors import ThreadworkError
+
+log = structlog.get_logger(__name__)
+HEADING: Final = "\n\n[Said in this thread before, oldest first]\n"
+MOST_CHARS: Final = 12_000
+MOST_PAGES: Final = 20
+READ_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One earlier message."""
+
+    name: str
+    text: str
+
+
+def with_context(text: str, lines: Sequence[Line]) -> str:
+    """A message with what was said before it: as many of the newest lines as fit."""
+    kept: list[str] = []
+    room = MOST_CHARS
+    for line in reversed(lines):
+        shown = f"{line.name}: {line.text}"
+        if len(shown) > room:
+            kept.append(f"… {len(lines) - len(kept)} earlier messages are left out …")
+            break
+        room -= len(shown) + 1
+        kept.append(shown)
+    return text + HEADING + "\n".join(reversed(kept)) if kept else text
+
+
+def with_new_text(before: str, text: str) -> str:
+    """An edited message: new words, the same context."""
+    _old, heading, rest = before.partition(HEADING)
+    return text + heading + rest
+
+
+async def read_context(
+    workspace: Workspace, channel: str, thread: str, *, after: str = "0", before: str
+) -> Sequence[Line]:
+    """What people wrote in the thread between two times; what could be read of it in `READ_S` seconds.
+
+    Slack gives the oldest first, in pages, so all must be read for the newest.
+    """
+    found: list[Mapping[str, Any]] = []
+    try:
+        async with asyncio.timeout(READ_S):
+            page: str | None = None
+            for _ in range(MOST_PAGES):
+                answer = await workspace.web.replies(channel, thread, after=after, before=before, page=page)
+                found += answer.get("messages") or ()
+                page = (answer.get("response_metadata") or {}).get("next_cursor")
+                if not page:
+                    break
+    except (TimeoutError, ThreadworkError) as error:
+        log.warning("context_not_read", channel=channel, why=repr(error), read=len(found))
+    written = [one for one in found if _is_written(one, after, before)]
+    names = await workspace.people.names(_people_in(written))
+    return [Line(names[str(one["user"])], readable(str(one["text"]), names)) for one in written]
+
+
+def _is_written(message: Mapping[str, Any], after: str, before: str) -> bool:
+    """Whether a person wrote it, and it says something. The thread's first message comes whatever the times are."""
+    text = str(message.get("text") or "")
+    is_ours = bool(message.get("bot_id")) or message.get("subtype") not in {None, "file_share", "thread_broadcast"}
+    return not is_ours and bool(message.get("user") and text.strip()) and after < str(message["ts"]) < before
+
+
+def _people_in(messages: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    found = [str(one["user"]) for one in messages]
+    return tuple(dict.fromkeys([*found, *(user for one in messages for user in mentioned(str(one["text"])))]))

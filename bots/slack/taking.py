@@ -1,0 +1,188 @@
+"""Taking messages in: which of them are for the agent, what was said before, and that the person sees it was taken.
+
+For the agent are: a mention of the app, a direct message, and whatever people write in the thread of a chat, unless
+it is set to mentions only, is addressed to somebody else, or begins with `!aside`. Next: `commands.py`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from bots.intake import Intake
+from bots.slack.context import read_context, with_context, with_new_text
+from bots.slack.errands import Errands, InTurn
+from bots.slack.markup import mentioned, readable, without_mention
+from bots.slack.parse import Deleted, Edited, Said
+from bots.slack.telling import not_taken, whisper
+from bots.slack.workspaces import Workspace
+from core.domain.chat import Author, Chat, ChatSettings, Place
+from core.domain.message import FileIn
+from core.domain.states import MessageState
+from core.errors import BadInput, ThreadworkError
+from core.ports import Accepted, Receipt, Stores
+from core.surfaces.slack.receipts import EMOJI
+
+log = structlog.get_logger(__name__)
+ASIDE: Final = "!aside"
+NOTHING_SAID: Final = "(I was called here without a word. Please read what was said, and help.)"
+# The database may be starting anew: so many seconds are waited before each further try.
+RETRY_S: Final = (0.3, 0.7, 1.5, 3.0)
+_MOST_KNOWN: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A message on its way in, read and complete. `title` is for a new chat."""
+
+    place: Place
+    author: Author
+    ts: str
+    text: str
+    files: Sequence[FileIn] = ()
+    title: str | None = None
+
+
+class Taking:
+    """Messages of people, into the chats they belong to."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        stores: Stores,
+        errands: Errands,
+        defaults: ChatSettings,
+        retry_s: Sequence[float] = RETRY_S,
+    ) -> None:
+        self.intake = intake
+        self._stores = stores
+        self._errands = errands
+        self._defaults = defaults
+        self._retry_s = retry_s
+        self.in_turn = InTurn()
+        # The chats seen of late, for when the database cannot be asked.
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    async def said(self, said: Said, workspace: Workspace) -> None:
+        """Take a message in if it is for the agent; its author is told if it could not be kept."""
+        if not _may_be_ours(said, workspace):
+            return
+        try:
+            async with self.in_turn.turn(said.place.key):
+                await self._patiently(lambda: self._said(said, workspace))
+        except ThreadworkError as error:
+            log.warning("message_not_taken", chat=said.place.key, ts=said.ts, why=str(error))
+            # What people write in a thread that may be none of ours is no business of ours when it is not kept.
+            if said.is_mention or said.is_direct or said.place.key in self._known:
+                words = not_taken(error)
+                self._errands.start(whisper(workspace, said.place, said.user, words), "tell it was not taken")
+
+    async def _said(self, said: Said, workspace: Workspace) -> None:
+        chat = await self._find(said.place) if said.thread else None
+        if chat is not None:
+            self._remember(said.place.key)
+        words = without_mention(said.text, workspace.user).strip()
+        is_called = said.is_mention or said.is_direct
+        if words.startswith(ASIDE) or (not is_called and (chat is None or chat.settings.mention_only)):
+            return
+        author = await workspace.people.find(said.user)
+        text = readable(words, await workspace.people.names(mentioned(words)))
+        whole = await self._with_context(said, workspace, chat, text)
+        await self.take(Offer(said.place, author, said.ts, whole, said.files, title=text), workspace)
+
+    async def take(self, offer: Offer, workspace: Workspace) -> Accepted:
+        """Keep a message and show that it was taken. Raises what `Intake.accept` raises."""
+        settings = replace(self._defaults, may_decide=(offer.author.platform_id,))
+        accepted = await self.intake.accept(
+            offer.place, offer.author, offer.ts, offer.text, offer.files, settings=settings, title=offer.title
+        )
+        self._remember(offer.place.key)
+        if accepted.is_new:
+            self._errands.start(self._show_taken(workspace, offer.place, accepted), "show that it was taken")
+        return accepted
+
+    async def edited(self, edited: Edited, workspace: Workspace) -> None:
+        """Change a message that waits; tell its author if the agent has it already."""
+        async with self.in_turn.turn(edited.place.key):
+            chat = await self._find(edited.place)
+            waiting = None if chat is None else await self._waiting(chat, edited.ts)
+            words = without_mention(edited.text, workspace.user).strip()
+            text = readable(words, await workspace.people.names(mentioned(words)))
+            if waiting is not None and await self._change(edited, workspace, with_new_text(waiting, text)):
+                return
+        if chat is not None and await self._is_delivered(chat, edited.ts):
+            words = "The agent has that message already, as it was. Write what changed as a new message."
+            await whisper(workspace, edited.place, edited.user, words)
+
+    async def deleted(self, deleted: Deleted) -> None:
+        """Take a message that waits out of the queue."""
+        if await self.intake.drop(deleted.place.message_key(deleted.ts)):
+            log.info("message_dropped", chat=deleted.place.key, ts=deleted.ts)
+
+    async def _change(self, edited: Edited, workspace: Workspace, text: str) -> bool:
+        try:
+            return await self.intake.edit(edited.place.message_key(edited.ts), text)
+        except BadInput as error:
+            await whisper(workspace, edited.place, edited.user, error.words)
+            return True
+
+    async def _waiting(self, chat: Chat, ts: str) -> str | None:
+        """The text of a message that was not delivered yet."""
+        queued = await self._stores.messages.queued(chat.id)
+        return next((one.text for one in queued if one.external_id == ts), None)
+
+    async def _is_delivered(self, chat: Chat, ts: str) -> bool:
+        recent = await self._stores.messages.recent(chat.id)
+        return any(one.external_id == ts and one.state is MessageState.DELIVERED for one in recent)
+
+    async def _find(self, place: Place) -> Chat | None:
+        return await self._stores.chats.by_key(place.key)
+
+    async def _with_context(self, said: Said, workspace: Workspace, chat: Chat | None, text: str) -> str:
+        """The text with what the agent has not seen: the thread before it was called, or since it last was."""
+        if said.thread is None or said.thread == said.ts or (chat is not None and not chat.settings.mention_only):
+            return text
+        last = await self._stores.messages.recent(chat.id, 1) if chat is not None else ()
+        after = last[0].external_id if last else "0"
+        lines = await read_context(workspace, said.channel, said.thread, after=after, before=said.ts)
+        return with_context(text or (NOTHING_SAID if lines else ""), lines)
+
+    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
+        for wait_s in self._retry_s:
+            try:
+                return await work()
+            except ThreadworkError as error:
+                if not error.retryable:
+                    raise
+                await asyncio.sleep(wait_s)
+        return await work()
+
+    def _remember(self, key: str) -> None:
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+
+    async def _show_taken(self, workspace: Workspace, place: Place, accepted: Accepted) -> None:
+        """Put 👀 on the message; take it off again if a worker was quicker, whose reaction then stands."""
+        message, emoji = accepted.message, EMOJI[Receipt.QUEUED]
+        try:
+            await workspace.web.react(place.channel, message.external_id, emoji)
+            queued = await self._stores.messages.queued(accepted.chat.id)
+            if all(one.id != message.id for one in queued):
+                await workspace.web.unreact(place.channel, message.external_id, emoji)
+        except ThreadworkError as error:
+            log.warning("receipt_not_shown", chat=place.key, why=str(error))
+
+
+def _may_be_ours(said: Said, workspace: Workspace) -> bool:
+    """Whether a message can be for the agent, by its text alone."""
+    if said.user == workspace.user:
+        return False
+    if said.is_direct or said.is_mention:
+        return True
+    # One that mentions the app comes as a mention, too; one that mentions others is addressed to them.
+    return said.thread is not None and not mentioned(said.text)

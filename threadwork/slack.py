@@ -1,0 +1,17 @@
+"""`threadwork slack`: the Slack bot as a program of its own. Several may run side by side."""
+
+from core.log import set_up
+from core.settings import Settings
+from threadwork.parts import say_ready, stop_signal
+
+
+async def run_slack(settings: Settings) -> int:
+    """Take in what Slack sends until told to stop; says it is ready once Slack is connected."""
+    from bots.slack.app import open_slack
+
+    set_up(settings.threadwork_log, settings.threadwork_log_format, name="slack")
+    stopped = stop_signal()
+    async with open_slack(settings):
+        say_ready("slack")
+        await stopped.wait()
+    return 0
