@@ -21,7 +21,7 @@ from core.bus.control import open_control
 from core.bus.events import RedisEventBus
 from core.crypto import find_secret
 from core.domain.chat import ChatId, Platform
-from core.errors import Misconfigured
+from core.errors import Misconfigured, PlaceGone
 from core.ports import Stores, Surface
 from core.queue import ArqWorkQueue
 from core.settings import Settings
@@ -62,13 +62,14 @@ async def open_worker(
         stores = stores_on(engine)
         provider = E2BProvider(_server(settings))
         secret = find_secret(_secret_text(settings), settings.threadwork_data_dir)
+        surfaces = await _open_surfaces(settings, engine, stack)
         access = Access(partial(mint_token, secret), settings.threadwork_public_url, _key_inside(settings))
         tools = Tools(
             stores=stores,
             bus=RedisEventBus(redis),
             control=control,
             budget=RedisEditBudget(redis),
-            surfaces={name: wrap(surface) for name, surface in _surfaces(settings, engine).items()},
+            surfaces={name: wrap(surface) for name, surface in surfaces.items()},
             provider=provider,
             seating=Seating(provider, access, bring_cli),
             limits=limits_of(settings),
@@ -135,8 +136,22 @@ def _load() -> Callable[[Tools, ChatId], Awaitable[None]]:
     return run_chat
 
 
-def _surfaces(settings: Settings, engine: AsyncEngine) -> Mapping[Platform, Surface]:  # noqa: ARG001 - grows
-    return {Platform.CONSOLE: ConsoleSurface(PostgresConsoleThreads(engine))}
+async def _open_surfaces(settings: Settings, engine: AsyncEngine, stack: AsyncExitStack) -> Mapping[Platform, Surface]:
+    """The surfaces of the platforms that are set up, closed with `stack`. An SDK is loaded only where it is used."""
+    surfaces: dict[Platform, Surface] = {Platform.CONSOLE: ConsoleSurface(PostgresConsoleThreads(engine))}
+    if settings.slack_bot_token is not None or settings.slack_client_id is not None:
+        from core.surfaces.slack.client import SlackSurface
+
+        opened = SlackSurface.open(partial(_slack_token, settings), settings.slack_api_url)
+        surfaces[Platform.SLACK] = await stack.enter_async_context(opened)
+    return surfaces
+
+
+async def _slack_token(settings: Settings, tenant: str) -> str:
+    """The bot token of a Slack workspace. Raises `PlaceGone` for one that has not installed the app."""
+    if settings.slack_bot_token is None:
+        raise PlaceGone(f"Threadwork is not installed in the Slack workspace {tenant}. An admin must install it again.")
+    return settings.slack_bot_token.get_secret_value()
 
 
 def _server(settings: Settings) -> SandboxServer:

@@ -33,17 +33,25 @@ def tables(text: str, width: int) -> str:
     return "\n".join(out)
 
 
-def _table(lines: Sequence[str], at: int) -> tuple[list[list[str]], int] | None:
-    """The rows of a table that begins at a line, its header first, and the line after it."""
+def table_end(lines: Sequence[str], at: int) -> int | None:
+    """The line after a table whose header is line `at`; None if none begins there."""
     if at + 1 >= len(lines) or "|" not in lines[at] or "-" not in lines[at + 1]:
         return None
     rule = lines[at + 1]
     if "|" not in rule or not _RULE.fullmatch(rule) or len(_cells(rule)) != len(_cells(lines[at])):
         return None
-    rows, end = [_cells(lines[at])], at + 2
+    end = at + 2
     while end < len(lines) and "|" in lines[end] and lines[end].strip():
-        rows.append(_cells(lines[end]))
         end += 1
+    return end
+
+
+def _table(lines: Sequence[str], at: int) -> tuple[list[list[str]], int] | None:
+    """The rows of a table that begins at a line, its header first, and the line after it."""
+    end = table_end(lines, at)
+    if end is None:
+        return None
+    rows = [_cells(line) for line in (lines[at], *lines[at + 2 : end])]
     columns = len(rows[0])
     return [(row + [""] * columns)[:columns] for row in rows], end
 

@@ -1,0 +1,240 @@
+"""Slack as a surface: the only importer of Slack's web client in `core`.
+
+Each call is bounded, made once, and its refusal is one of our errors: `refusals.py`. Posts carry their mark as message
+metadata, by which `find` knows them. Blocks that Slack refuses are sent once more without markup: `plainly.py`.
+Slack has no key that makes a repeated post one, so the marks this process has posted are remembered here; whether a
+post whose answer was lost is there is looked up before it is sent again. Next: `worker/present.py`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self, TypeVar
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from core.domain.approval import Approval
+from core.domain.chat import Place, Platform
+from core.domain.view import View
+from core.errors import Ambiguous, PostGone, TooLarge, Unavailable
+from core.ports import Allowance, Call, Payload, Receipt
+from core.surfaces.slack.approvals import render_approval
+from core.surfaces.slack.plainly import plainly
+from core.surfaces.slack.refusals import error_of
+from core.surfaces.slack.render import render
+
+log = structlog.get_logger(__name__)
+TokenOf = Callable[[str], Awaitable[str]]
+Value = TypeVar("Value")
+
+API_URL: Final = "https://slack.com/api/"
+CALL_S: Final = 20.0
+EVENT_TYPE: Final = "threadwork_post"
+_REMEMBERED: Final = 5_000
+_PAGE: Final = 200
+_PAGES: Final = 50
+# Within any minute an allowance hands out its rate and its burst: together no more than Slack's tier, or, for posts,
+# one a second and channel. See https://docs.slack.dev/apis/web-api/rate-limits.
+_EDITS: Final = (36, 14)  # chat.update: tier 3, 50 a minute
+_POSTS: Final = (55, 4)  # chat.postMessage: one a second, a short burst is let pass
+_MARKS: Final = (14, 6)  # reactions.remove: tier 2, 20 a minute
+# Queued and working look the same, which saves two calls a message.
+EMOJI: Final[Mapping[Receipt, str]] = {
+    Receipt.QUEUED: "eyes",
+    Receipt.WORKING: "eyes",
+    Receipt.STEERED: "speech_balloon",
+    Receipt.ANSWERED: "white_check_mark",
+    Receipt.FAILED: "x",
+    Receipt.STOPPED: "octagonal_sign",
+    Receipt.DROPPED: "no_entry_sign",
+}
+
+
+class SlackSurface:
+    """`core.ports.Surface` for Slack threads, in as many workspaces as `token_of` knows.
+
+    `token_of` gives a workspace's bot token; what it raises passes through.
+    """
+
+    platform = Platform.SLACK
+
+    def __init__(self, token_of: TokenOf, session: aiohttp.ClientSession, api_url: str | None = None) -> None:
+        self._token_of = token_of
+        self._session = session
+        self._api_url = api_url or API_URL
+        self._posted: OrderedDict[str, str] = OrderedDict()
+        self._doubtful: OrderedDict[str, datetime] = OrderedDict()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, token_of: TokenOf, api_url: str | None = None) -> AsyncIterator[Self]:
+        """A surface with connections of its own, closed at the end."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_S)) as session:
+            yield cls(token_of, session, api_url)
+
+    def render(self, view: View) -> Sequence[Payload]:
+        """One post while it runs; the whole answer once it is over."""
+        return render(view)
+
+    def render_approval(self, approval: Approval) -> Sequence[Payload]:
+        """All that is asked about, and buttons in the last post."""
+        return render_approval(approval)
+
+    def allowance(self, place: Place, call: Call) -> Allowance:
+        """Posts are counted a channel, edits and reactions a workspace, as Slack does."""
+        match call:
+            case Call.SEND:
+                return Allowance(f"slack:{place.tenant}:{place.channel}:send", *_POSTS)
+            case Call.EDIT:
+                return Allowance(f"slack:{place.tenant}:edit", *_EDITS)
+            case Call.MARK:
+                return Allowance(f"slack:{place.tenant}:mark", *_MARKS)
+
+    async def send(self, place: Place, payload: Payload, mark: str) -> str:
+        """Post into the thread; a mark this process has posted already is edited instead."""
+        if (ts := await self._known(place, mark)) is not None:
+            await self.edit(place, ts, payload)
+            return ts
+        began = datetime.now(UTC)
+        metadata = {"event_type": EVENT_TYPE, "event_payload": {"mark": mark}}
+        arguments = {
+            "channel": place.channel,
+            "thread_ts": place.thread,
+            "metadata": metadata,
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        try:
+            answer = await self._put(place, "chat.postMessage", payload.body, arguments)
+        except Ambiguous:
+            _remember(self._doubtful, mark, began)
+            raise
+        except asyncio.CancelledError:
+            # Whoever gave up waiting does not know, either.
+            _remember(self._doubtful, mark, began)
+            raise
+        ts = str(answer["ts"])
+        _remember(self._posted, mark, ts)
+        return ts
+
+    async def find(self, place: Place, mark: str, since: datetime) -> str | None:
+        """The post with this mark, among the thread's replies that are younger than `since`."""
+        cursor = ""
+        for _ in range(_PAGES):
+            answer = await self._call(
+                place,
+                "conversations.replies",
+                {
+                    "channel": place.channel,
+                    "ts": place.thread,
+                    "oldest": f"{since.timestamp():.6f}",
+                    "limit": _PAGE,
+                    "include_all_metadata": True,
+                    **({"cursor": cursor} if cursor else {}),
+                },
+            )
+            for message in answer.get("messages") or ():
+                if _mark_of(message) == mark:
+                    return str(message["ts"])
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return None
+        raise Ambiguous("The thread is too long to look through for a post.")
+
+    async def edit(self, place: Place, external_id: str, payload: Payload) -> None:
+        """Change a post. Raises `PostGone`."""
+        await self._put(place, "chat.update", payload.body, {"channel": place.channel, "ts": external_id})
+
+    async def delete(self, place: Place, external_id: str) -> None:
+        """Take a post away; one that is gone is no error."""
+        try:
+            await self._call(place, "chat.delete", {"channel": place.channel, "ts": external_id})
+        except PostGone:
+            return
+
+    async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
+        """React to a person's message: the new emoji first, so that there is always one."""
+        new, old = EMOJI[receipt], EMOJI[before] if before else None
+        if new == old:
+            return
+        about = {"channel": place.channel, "timestamp": message}
+        await self._call(place, "reactions.add", about | {"name": new}, fine="already_reacted")
+        if old is not None:
+            await self._call(place, "reactions.remove", about | {"name": old}, fine="no_reaction")
+
+    async def _known(self, place: Place, mark: str) -> str | None:
+        """The post with this mark, if this process has made it."""
+        since = self._doubtful.get(mark)
+        if since is not None:
+            found = await self.find(place, mark, since - timedelta(minutes=5))
+            del self._doubtful[mark]
+            if found is not None:
+                _remember(self._posted, mark, found)
+        return self._posted.get(mark)
+
+    async def _put(
+        self, place: Place, method: str, body: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        try:
+            return await self._call(place, method, {**arguments, **body})
+        except TooLarge as error:
+            log.warning("blocks_refused", method=method, why=str(error)[:500])
+            return await self._call(place, method, {**arguments, **plainly(dict(body))})
+
+    async def _call(
+        self, place: Place, method: str, arguments: Mapping[str, Any], *, fine: str | None = None
+    ) -> dict[str, Any]:
+        """One call. A refusal with the code `fine` is none."""
+        client = AsyncWebClient(
+            token=await self._token_of(place.tenant),
+            base_url=self._api_url,
+            session=self._session,
+            # The client would send a post a second time when a connection breaks.
+            retry_handlers=[],
+        )
+        try:
+            answer = await client.api_call(method, **_passed(method, arguments))
+        except SlackApiError as error:
+            status, answered, headers = _refusal(error.response)
+            if fine is not None and answered.get("error") == fine:
+                return answered
+            raise error_of(method, status, answered, headers) from error
+        except aiohttp.ClientConnectorError as error:
+            raise Unavailable("Slack", str(error)) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Ambiguous(f"Slack's answer to {method} never came.") from error
+        except (AttributeError, ValueError) as error:
+            # The client stumbles over a body that is no JSON, as something between us and Slack may send.
+            raise Ambiguous(f"Slack's answer to {method} cannot be read.") from error
+        return answer.data if isinstance(answer.data, dict) else {}
+
+
+def _passed(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as the method reads them: what only reads takes no JSON."""
+    return {"params" if method.startswith("conversations.") else "json": dict(arguments)}
+
+
+def _mark_of(message: Mapping[str, Any]) -> str | None:
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != EVENT_TYPE:
+        return None
+    mark = (metadata.get("event_payload") or {}).get("mark")
+    return mark if isinstance(mark, str) else None
+
+
+def _refusal(response: Any) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+    """Status, body and headers of a refusal: the client's own response, or aiohttp's where the body was no JSON."""
+    status: int = response.status_code if hasattr(response, "status_code") else response.status
+    body = getattr(response, "data", None)
+    return status, body if isinstance(body, dict) else {}, response.headers
+
+
+def _remember(kept: OrderedDict[str, Value], key: str, value: Value) -> None:
+    kept[key] = value
+    while len(kept) > _REMEMBERED:
+        kept.popitem(last=False)

@@ -1,0 +1,112 @@
+"""Untrusted text made harmless for Slack, in each of the ways Slack reads text.
+
+`escape` is for mrkdwn (`text`, sections, contexts), where `&`, `<` and `>` are all that can act: see
+https://docs.slack.dev/messaging/formatting-message-text. `inert` is for `markdown` blocks, which have no escape:
+there a character of no width breaks what would ping, and links are written out, so that every address is seen
+before it is clicked. Code keeps its characters; `rich_text` needs none of this. Next: `blocks.py`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from core.surfaces.markdown import ZERO_WIDTH, fence_after, neutralise_mentions
+
+_BROKEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+# What pings or links, wherever Slack should find it: no language has these within its code.
+_CONTROL: Final = re.compile(
+    r"<(?=@\w+(?:\|[^>\n]*)?>|\#[CDG][A-Z0-9]{2,}(?:\|[^>\n]*)?>|!(?:channel|here|everyone|subteam\^|date\^))"
+)
+_LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\(\s*<?([^()<>\s]*)>?(?:\s+\"[^\"\n]*\")?\s*\)")
+_LINK_LEFT: Final = re.compile(r"\](?=\()")
+_DEFINITION: Final = re.compile(r"(?m)^( {0,3}\[[^\[\]\n]+\])(?=:)")
+# `<https://…>` shows where it leads; a label of Slack's own kind, or a scheme that starts a program, does not.
+_AUTOLINK: Final = re.compile(
+    r"<(?=[A-Za-z][A-Za-z0-9+.-]{1,31}:[^<>\s|]*\||(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]{1,31}:)"
+)
+_TICKS: Final = re.compile(r"`+")
+
+
+def cleaned(text: str) -> str:
+    """The text without characters that Slack refuses or that show nothing useful, its line ends as Unix has them."""
+    return _BROKEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def escape(text: str) -> str:
+    """Text for mrkdwn that starts no mention and no link; `*`, `_` and backticks still shape it."""
+    safe = neutralise_mentions(cleaned(text))
+    return safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def code(text: str) -> str:
+    """Text on one line as inline code of mrkdwn; a backtick within becomes one that closes nothing."""
+    line = " ".join(cleaned(text).split()).replace("`", "ˋ")
+    return "`" + line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") + "`" if line else ""
+
+
+def inert(text: str) -> str:
+    """Markdown in which nothing pings and no link hides where it leads. Code stays as it is."""
+    safe = _CONTROL.sub("<" + ZERO_WIDTH, cleaned(text))
+    return _outside_code(safe, _without_hidden_links)
+
+
+def _without_hidden_links(text: str) -> str:
+    text = neutralise_mentions(text)
+    text = _LINK.sub(_written_out, text)
+    text = _LINK_LEFT.sub("] ", text)
+    text = _DEFINITION.sub(rf"\1{ZERO_WIDTH}", text)
+    return _AUTOLINK.sub("<" + ZERO_WIDTH, text)
+
+
+def _written_out(link: re.Match[str]) -> str:
+    label, address = link[1].strip(), link[2]
+    if not label or label == address:
+        return address
+    return f"{label} ({address})" if address else label
+
+
+def _outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Apply `change` to every stretch that is in no code block and no inline code."""
+    return "".join(part if is_code else change(part) for part, is_code in _parts(text))
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """The text in pieces that together are all of it, each with whether it is code."""
+    fence, prose = None, list[str]()
+    for line in text.splitlines(keepends=True) if "\n" in text else [text]:
+        after = fence_after(line.rstrip("\n"), fence)
+        if fence is None and after is None and line.strip():
+            prose.append(line)
+            continue
+        # A blank line ends a paragraph, and with it inline code.
+        yield from _spans("".join(prose))
+        prose.clear()
+        yield line, fence is not None or after is not None
+        fence = after
+    yield from _spans("".join(prose))
+
+
+def _spans(paragraph: str) -> Iterator[tuple[str, bool]]:
+    """A paragraph's prose and inline code in turns, as CommonMark pairs backticks."""
+    runs = []
+    for found in _TICKS.finditer(paragraph):
+        before = paragraph[: found.start()]
+        is_escaped = (len(before) - len(before.rstrip("\\"))) % 2 == 1
+        runs.append((found.start(), found.start() + is_escaped, found.end()))
+    ends = dict[int, list[tuple[int, int]]]()
+    for whole, _, end in reversed(runs):
+        # A backslash means nothing within code, so a run closes with all its backticks.
+        ends.setdefault(end - whole, []).append((whole, end))
+    at = 0
+    for _, start, end in runs:
+        if start < at or start == end:
+            continue
+        closers = ends.get(end - start, [])
+        while closers and closers[-1][0] < end:
+            closers.pop()
+        if not closers:
+            continue
+        yield paragraph[at:start], False
+        at = closers.pop()[1]
+        yield paragraph[start:at], True
+    yield paragraph[at:], False
