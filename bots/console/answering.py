@@ -4,12 +4,11 @@ A question of several parts is answered one after another; an option is a digit;
 answer of one's own are typed on the line below. Next: `terminal.py`.
 """
 
-import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from bots.edits import editable, with_edit
 from core.domain.approval import Approval, ApprovalKind, Decision, Verdict, questions_of
-from core.domain.describe import command_of
 
 
 class Typing(StrEnum):
@@ -149,21 +148,3 @@ class _Asked:
     labels: tuple[str, ...]
     is_multiple: bool
     count: int
-
-
-def editable(approval: Approval) -> str:
-    """What a person edits: a command as it stands, any other input as JSON."""
-    if approval.tool == "Bash":
-        return command_of(approval.tool, approval.input) or ""
-    return json.dumps(approval.input, ensure_ascii=False, indent=2)
-
-
-def with_edit(approval: Approval, text: str) -> dict[str, object] | None:
-    """The tool's input with a person's edit; None when it is not the JSON it must be."""
-    if approval.tool == "Bash":
-        return {**approval.input, "command": text} if text.strip() else None
-    try:
-        changed = json.loads(text)
-    except ValueError:
-        return None
-    return changed if isinstance(changed, dict) else None

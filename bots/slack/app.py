@@ -15,9 +15,14 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 
 from bots.intake import Intake
+from bots.slack.answering import Answering
+from bots.slack.commands import Commands
 from bots.slack.errands import Errands
+from bots.slack.handling import Handling, Parts
 from bots.slack.listener import Listener
+from bots.slack.slash import Slash
 from bots.slack.socket_mode import SocketHandler
+from bots.slack.starting import Starting
 from bots.slack.taking import Taking
 from bots.slack.web import SlackWeb
 from bots.slack.workspaces import OneWorkspace, Workspaces
@@ -25,6 +30,7 @@ from core.bus.connection import open_redis
 from core.bus.control import open_control
 from core.domain.chat import ChatSettings
 from core.errors import Ambiguous, Misconfigured, RateLimited, SurfaceError
+from core.ports import Stores
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.stores import open_stores
@@ -49,11 +55,29 @@ async def open_slack(settings: Settings) -> AsyncIterator[None]:
         workspaces = await _workspaces(settings, session)
         errands = Errands()
         stack.push_async_callback(errands.close)
-        taking = Taking(Intake(stores, control, queue), stores, errands, _defaults(settings))
+        parts = _parts(settings, Intake(stores, control, queue), stores, errands)
         app = _bolt(settings, workspaces)
-        Listener(workspaces, errands, taking).listen(app)
+        Listener(Handling(workspaces, parts), errands).listen(app)
         await stack.enter_async_context(_socket(settings, app, session))
         yield
+
+
+def _parts(settings: Settings, intake: Intake, stores: Stores, errands: Errands) -> Parts:
+    defaults = _defaults(settings)
+    is_open = settings.threadwork_deciders == "everyone"
+    taking = Taking(intake, stores, errands, defaults)
+    starting = Starting(taking)
+    return Parts(
+        intake=intake,
+        stores=stores,
+        taking=taking,
+        starting=starting,
+        commands=Commands(intake, stores, starting, is_open=is_open),
+        answering=Answering(intake, stores, is_open=is_open),
+        slash=Slash(stores, starting, defaults, settings.slack_command),
+        defaults=defaults,
+        command=settings.slack_command,
+    )
 
 
 def _defaults(settings: Settings) -> ChatSettings:

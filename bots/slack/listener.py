@@ -2,71 +2,86 @@
 
 Bolt acknowledges an event before its listener runs. A message must be kept first, or a kill in between would lose it:
 so events are taken in before, in a middleware, which waits for that as long as Slack's three seconds allow. Every event
-is acknowledged, those that are nothing to us as well; Slack would send them again. Next: `taking.py`.
+is acknowledged, those that are nothing to us as well; Slack would send them again. Next: `handling.py`.
 """
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
-import structlog
 from slack_bolt.app.async_app import AsyncApp
 
+from bots.slack import modals
+from bots.slack.asked import Submitted, parse_command, parse_interaction
 from bots.slack.errands import Errands
-from bots.slack.parse import AgentStopped, Deleted, Edited, Event, HomeOpened, Said, Uninstalled, parse_event
-from bots.slack.taking import Taking
-from bots.slack.workspaces import Workspace, Workspaces
+from bots.slack.handling import Handling
+from bots.slack.parse import parse_event
 
-log = structlog.get_logger(__name__)
 JSON = Mapping[str, Any]
+Ack = Callable[..., Awaitable[Any]]
 # Slack sends again what was not acknowledged within three seconds.
 ACK_S: Final = 2.4
+_ANY: Final = re.compile(".*", re.DOTALL)
 
 
 class Listener:
     """The callbacks. `listen` registers them."""
 
-    def __init__(self, workspaces: Workspaces, errands: Errands, taking: Taking) -> None:
-        self._workspaces = workspaces
+    def __init__(self, handling: Handling, errands: Errands) -> None:
+        self._handling = handling
         self._errands = errands
-        self._taking = taking
 
     def listen(self, app: AsyncApp) -> None:
-        """Register with bolt. What is registered last is asked last."""
+        """Register with bolt."""
         app.middleware(self._before_acknowledging)
-        app.event(re.compile(".*"))(_nothing_more)
+        app.event(_ANY)(_nothing_more)
+        app.action(_ANY)(self._asked)
+        app.shortcut(_ANY)(self._asked)
+        app.command(_ANY)(self._commanded)
+        app.view_submission(_ANY)(self._submitted)
+        app.view_closed(_ANY)(_acknowledge)
 
     async def _before_acknowledging(self, body: JSON, next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - bolt's name
-        if body.get("type") == "event_callback":
-            event = parse_event(body)
-            if event is not None:
-                work = self._errands.start(self._happened(event), f"take in {type(event).__name__}")
-                await asyncio.wait({work}, timeout=ACK_S)
+        event = parse_event(body) if body.get("type") == "event_callback" else None
+        if event is not None:
+            work = self._errands.start(self._handling.event(event), f"take in {type(event).__name__}")
+            await asyncio.wait({work}, timeout=ACK_S)
         await next()
 
-    async def _happened(self, event: Event) -> None:
-        workspace = await self._workspaces.find(event.team)
-        if workspace is None:
-            log.warning("workspace_unknown", team=event.team)
-            return
-        await self._hand_on(event, workspace)
+    async def _asked(self, ack: Ack, body: JSON) -> None:
+        await ack()
+        asked = parse_interaction(body)
+        if asked is not None:
+            self._errands.start(self._handling.asked(asked), f"do what was asked: {type(asked).__name__}")
 
-    async def _hand_on(self, event: Event, workspace: Workspace) -> None:
-        match event:
-            case Said():
-                await self._taking.said(event, workspace)
-            case Edited():
-                await self._taking.edited(event, workspace)
-            case Deleted():
-                await self._taking.deleted(event)
-            case AgentStopped() | HomeOpened():
-                pass
-            case Uninstalled():
-                await self._workspaces.forget(event.team)
-            case _:
-                assert_never(event)
+    async def _commanded(self, ack: Ack, body: JSON) -> None:
+        await ack()
+        command = parse_command(body)
+        if command is not None:
+            self._errands.start(self._handling.command(command), "do what was commanded")
+
+    async def _submitted(self, ack: Ack, body: JSON) -> None:
+        """Acknowledge a form with what is wrong with it; when that takes too long, the form says so later."""
+        form = parse_interaction(body)
+        if not isinstance(form, Submitted):
+            await ack()
+            return
+        outcome = asyncio.get_running_loop().create_future()
+        self._errands.start(self._handling.submitted(form, outcome), "take a form in")
+        await asyncio.wait({outcome}, timeout=ACK_S)
+        if not outcome.done():
+            await ack(response_action="update", view=modals.loading())
+            self._errands.start(self._handling.late(form, outcome), "tell what became of a form")
+        elif wrong := outcome.result():
+            await ack(response_action="errors", errors=wrong)
+        else:
+            await ack()
 
 
 async def _nothing_more() -> None:
     """By the time bolt comes here, the event is taken in."""
+
+
+async def _acknowledge(ack: Ack) -> None:
+    await ack()

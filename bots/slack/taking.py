@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -27,6 +27,8 @@ from core.ports import Accepted, Receipt, Stores
 from core.surfaces.slack.receipts import EMOJI
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
+Bang = Callable[[str, str, Place, Workspace], Awaitable[bool]]
 ASIDE: Final = "!aside"
 NOTHING_SAID: Final = "(I was called here without a word. Please read what was said, and help.)"
 # The database may be starting anew: so many seconds are waited before each further try.
@@ -66,13 +68,16 @@ class Taking:
         # The chats seen of late, for when the database cannot be asked.
         self._known: OrderedDict[str, None] = OrderedDict()
 
-    async def said(self, said: Said, workspace: Workspace) -> None:
-        """Take a message in if it is for the agent; its author is told if it could not be kept."""
+    async def said(self, said: Said, workspace: Workspace, command: Bang) -> None:
+        """Take a message in if it is for the agent; its author is told if it could not be kept.
+
+        `command` does what a message asks that is for the bot itself, and says whether it was one.
+        """
         if not _may_be_ours(said, workspace):
             return
         try:
             async with self.in_turn.turn(said.place.key):
-                await self._patiently(lambda: self._said(said, workspace))
+                await self.patiently(lambda: self._said(said, workspace, command))
         except ThreadworkError as error:
             log.warning("message_not_taken", chat=said.place.key, ts=said.ts, why=str(error))
             # What people write in a thread that may be none of ours is no business of ours when it is not kept.
@@ -80,13 +85,15 @@ class Taking:
                 words = not_taken(error)
                 self._errands.start(whisper(workspace, said.place, said.user, words), "tell it was not taken")
 
-    async def _said(self, said: Said, workspace: Workspace) -> None:
+    async def _said(self, said: Said, workspace: Workspace, command: Bang) -> None:
         chat = await self._find(said.place) if said.thread else None
         if chat is not None:
             self._remember(said.place.key)
         words = without_mention(said.text, workspace.user).strip()
         is_called = said.is_mention or said.is_direct
         if words.startswith(ASIDE) or (not is_called and (chat is None or chat.settings.mention_only)):
+            return
+        if await command(words, said.user, said.place, workspace):
             return
         author = await workspace.people.find(said.user)
         text = readable(words, await workspace.people.names(mentioned(words)))
@@ -150,7 +157,8 @@ class Taking:
         lines = await read_context(workspace, said.channel, said.thread, after=after, before=said.ts)
         return with_context(text or (NOTHING_SAID if lines else ""), lines)
 
-    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it, again and again for some seconds while what it needs is away."""
         for wait_s in self._retry_s:
             try:
                 return await work()

@@ -10,6 +10,7 @@ import structlog
 from bots.slack.workspaces import Workspace
 from core.domain.chat import Place
 from core.errors import ThreadworkError, Unavailable
+from core.surfaces.slack.escaping import escape
 
 log = structlog.get_logger(__name__)
 
@@ -32,16 +33,11 @@ async def announce(workspace: Workspace, place: Place, text: str) -> None:
         log.warning("not_announced", chat=place.key, why=str(error))
 
 
-def harmless(text: str) -> str:
-    """Text for Slack in which nothing acts: no mention, no link, no control sequence."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def words_of(error: ThreadworkError) -> str:
     """What a person is told of an error, with what to do now."""
     if isinstance(error, Unavailable):
-        return f"{harmless(error.what).capitalize()} cannot be reached just now."
-    return harmless(error.words)
+        return f"{escape(error.what).capitalize()} cannot be reached just now."
+    return escape(error.words)
 
 
 def not_taken(error: ThreadworkError) -> str:

@@ -31,6 +31,7 @@ class SlackWeb:
 
     def __init__(self, token: str, base_url: str, session: aiohttp.ClientSession) -> None:
         # A call that got no answer may have been carried out: whether to make it again is for the caller to say.
+        self._session = session
         self.client = AsyncWebClient(token, base_url, session=session, retry_handlers=[], timeout=int(CALL_S))
 
     async def whoami(self) -> Mapping[str, Any]:
@@ -62,6 +63,14 @@ class SlackWeb:
         )
         return str(made["ts"])
 
+    async def delete(self, channel: str, ts: str) -> None:
+        """Take a post of ours away; one that is gone is fine."""
+        await _harmless({"message_not_found"}, self.client.chat_delete(channel=channel, ts=ts))
+
+    async def respond(self, url: str, text: str) -> None:
+        """Answer a command, for the person alone."""
+        await _bounded(self._respond(url, {"response_type": "ephemeral", "text": text}))
+
     async def open_form(self, trigger: str, view: Mapping[str, Any]) -> str:
         """Open a modal on a fresh trigger; its id."""
         made = await _bounded(self.client.views_open(trigger_id=trigger, view=dict(view)), TRIGGER_S)
@@ -70,6 +79,11 @@ class SlackWeb:
     async def change_form(self, view_id: str, view: Mapping[str, Any]) -> None:
         """Change what a modal shows; one that was closed meanwhile is fine."""
         await _harmless({"not_found"}, self.client.views_update(view_id=view_id, view=dict(view)))
+
+    async def _respond(self, url: str, body: Mapping[str, Any]) -> None:
+        async with self._session.post(url, json=body) as answer:
+            if answer.status >= 400:
+                raise SurfaceError(f"Slack took no answer to a command: {answer.status} {await answer.text()}")
 
     async def show_home(self, user: str, view: Mapping[str, Any]) -> None:
         """Set somebody's home tab."""
