@@ -38,6 +38,7 @@ from core.surfaces.slack.pieces import pieces
 _CONTENT: Final = 10_000
 _CONTENT_BLOCKS: Final = BLOCKS - 8
 _RISKS: Final = 8
+_QUOTED: Final = 120
 _BUTTONS: Final = 20
 _ICONS: Final = {ApprovalState.ALLOWED: "✅", ApprovalState.DENIED: "⛔", ApprovalState.WITHDRAWN: "➖"}
 _SHELLS: Final = ("Bash", "PowerShell", "Monitor")
@@ -141,13 +142,18 @@ def _tool(approval: Approval) -> Iterator[Block]:
 
 
 def _risks(command: str) -> Iterator[Block]:
-    """The parts of a command that want attention, quoted with the reason."""
-    spans = risky_spans(command)
-    lines = [f"⚠️ {code(cut(visible(command[start:end]), 120))} — {_line(why, 150)}" for start, end, why in spans]
-    if len(lines) > _RISKS:
-        lines[_RISKS - 1 :] = [f"⚠️ … and {len(lines) - _RISKS + 1} more"]
+    """The parts of a command that want attention, each quoted from where its own command begins, with the reason."""
+    lines = dict[str, None]()
+    for start, end, why in risky_spans(command):
+        begin = max(command.rfind(sign, 0, start) + 1 for sign in "\n;|&(")
+        quoted = visible(command[begin:end]).strip()
+        quoted = quoted if len(quoted) <= _QUOTED else f"…{quoted[-_QUOTED:]}"
+        lines[f"⚠️ {code(quoted)} — {_line(why, 150)}"] = None
     if lines:
-        yield section(cut_escaped("\n".join(lines), 2_900))
+        shown = list(lines)[:_RISKS]
+        if len(lines) > _RISKS:
+            shown[-1] = f"⚠️ … and {len(lines) - _RISKS + 1} more"
+        yield section(cut_escaped("\n".join(shown), 2_900))
 
 
 def _question(approval: Approval, number: int, question: Question, *, is_form: bool) -> Iterator[_Part]:

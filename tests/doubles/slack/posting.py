@@ -130,16 +130,13 @@ class Posting:
             self.event(one.team, payloads.deleted_event(before, where, ts), where)
 
     def react(self, one: Message, who: User, name: str, *, add: bool) -> None:
-        users = one.reactions.setdefault(name, [])
+        users = one.reactions.get(name, [])
         if add and who.id in users:
             raise SlackError("already_reacted")
         if not add and who.id not in users:
             raise SlackError("no_reaction")
-        if add:
-            users.append(who.id)
-        else:
-            users.remove(who.id)
-        if not users:
+        one.reactions[name] = [*users, who.id] if add else [user for user in users if user != who.id]
+        if not one.reactions[name]:
             del one.reactions[name]
         where = self.store.teams[one.team].channels[one.channel]
         event: JSON = {

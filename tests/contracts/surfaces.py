@@ -1,0 +1,150 @@
+"""Every surface on ground of its own: a thread with a person in it, and a platform that can be told to go wrong."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core.domain.chat import Place, Platform
+from core.ports import Call, Payload, Receipt, Surface
+from core.store.console import PostgresConsoleThreads
+from core.store.engine import open_engine
+from core.surfaces.console.client import ConsoleSurface
+from core.surfaces.markdown import ZERO_WIDTH
+from core.surfaces.slack.blocks import texts_of
+from core.surfaces.slack.client import EMOJI, SlackSurface
+from tests.doubles.slack import Message, Person, SlackDouble
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A post as it stands in the thread."""
+
+    id: str
+    text: str
+
+
+class Ground(Protocol):
+    """A surface, a thread, and what people see in it."""
+
+    @property
+    def surface(self) -> Surface: ...
+    @property
+    def place(self) -> Place: ...
+    async def says(self, text: str) -> str: ...
+    async def posts(self) -> Sequence[Shown]: ...
+    async def receipts(self, message: str) -> Sequence[str]: ...
+    async def delete(self, post: str) -> None: ...
+    def read(self, payloads: Sequence[Payload]) -> str: ...
+
+
+class Faraway(Ground, Protocol):
+    """A platform behind a network, which can be full, closed or out of reach."""
+
+    def lose_answer(self, call: Call) -> None: ...
+    def lose_request(self, call: Call) -> None: ...
+    def fill(self, call: Call, wait_s: float) -> None: ...
+    async def close_place(self) -> None: ...
+
+
+def bare(text: str) -> str:
+    """What must survive any cutting and escaping: no white space, no characters without width, no fence lines."""
+    return re.sub(r"\s+", "", re.sub(r"(?m)^ {0,3}(`{3,}|~{3,})[^\n]*$", "", text).replace(ZERO_WIDTH, ""))
+
+
+# ---------------------------------------------------------------- console
+
+
+@dataclass(slots=True)
+class ConsoleGround:
+    surface: ConsoleSurface
+    threads: PostgresConsoleThreads
+    place: Place = field(default_factory=lambda: Place(Platform.CONSOLE, "local", "", "work"))
+    said: int = 0
+
+    async def says(self, text: str) -> str:
+        self.said += 1
+        return f"{text}-{self.said}"
+
+    async def posts(self) -> Sequence[Shown]:
+        return [Shown(post.id, str(post.body.get("text", ""))) for post in await self.threads.posts(self.place.key)]
+
+    async def receipts(self, message: str) -> Sequence[str]:
+        found = (await self.threads.receipts(self.place.key)).get(message)
+        return [found] if found else []
+
+    async def delete(self, post: str) -> None:
+        await self.threads.remove(post)
+
+    def read(self, payloads: Sequence[Payload]) -> str:
+        return "\n".join(str(payload.body["text"]) for payload in payloads)
+
+
+@asynccontextmanager
+async def console_ground(database_url: str) -> AsyncIterator[ConsoleGround]:
+    async with open_engine(database_url) as engine:
+        threads = PostgresConsoleThreads(engine)
+        yield ConsoleGround(ConsoleSurface(threads), threads)
+
+
+# ---------------------------------------------------------------- Slack
+
+
+_METHODS = {Call.SEND: "chat.postMessage", Call.EDIT: "chat.update", Call.MARK: "reactions.add"}
+
+
+@dataclass(slots=True)
+class SlackGround:
+    surface: SlackSurface
+    double: SlackDouble
+    person: Person
+    root: Message
+
+    @property
+    def place(self) -> Place:
+        return Place(Platform.SLACK, "T1", self.root.channel, self.root.ts)
+
+    async def says(self, text: str) -> str:
+        return (await self.person.says("general", text, thread_ts=self.root.ts)).ts
+
+    async def posts(self) -> Sequence[Shown]:
+        return [Shown(post.ts, post.shown) for post in self.double.thread("general", self.root).ours]
+
+    async def receipts(self, message: str) -> Sequence[str]:
+        # Working looks like queued.
+        seen = {emoji: receipt.value for receipt, emoji in EMOJI.items() if receipt is not Receipt.WORKING}
+        return [seen[name] for name in self.double.message("general", message).reactions]
+
+    async def delete(self, post: str) -> None:
+        self.double.posting.delete(self.double.message("general", post))
+
+    def read(self, payloads: Sequence[Payload]) -> str:
+        blocks = [block for payload in payloads for block in payload.body["blocks"] if block["type"] == "markdown"]
+        return "\n".join(texts_of(blocks))
+
+    def lose_answer(self, call: Call) -> None:
+        self.double.faults.ambiguous(_METHODS[call])
+
+    def lose_request(self, call: Call) -> None:
+        self.double.faults.drop(_METHODS[call])
+
+    def fill(self, call: Call, wait_s: float) -> None:
+        self.double.faults.throttle(_METHODS[call], retry_after=wait_s)
+
+    async def close_place(self) -> None:
+        await self.double.workspace("T1").archives("general", by=self.person)
+
+
+@asynccontextmanager
+async def slack_ground() -> AsyncIterator[SlackGround]:
+    async with SlackDouble(rates=False) as double:
+        workspace = double.workspace("T1")
+        person = workspace.person("ann")
+        root = await person.mentions("general", "fix the build")
+
+        async def token_of(tenant: str) -> str:
+            return double.workspace(tenant).token
+
+        async with SlackSurface.open(token_of, double.api_url) as surface:
+            yield SlackGround(surface, double, person, root)
