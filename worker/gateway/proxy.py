@@ -7,6 +7,7 @@ an answer that breaks off upstream breaks off here, which the CLI retries. Next:
 """
 
 import asyncio
+import io
 import json
 import logging
 import time
@@ -114,7 +115,8 @@ class Proxy:
         sending = self.session.request(
             request.method,
             URL(url, encoded=True),
-            data=body or None,
+            # In pieces: aiohttp warns of bytes past a megabyte, which it would send in one go.
+            data=io.BytesIO(body) if body else None,
             headers=self._headers_for(request),
             allow_redirects=False,
             proxy=self.outbound_proxy,
