@@ -407,9 +407,10 @@ class ChatRun:
         """Between turns: store how far the journal was read, and empty it when it has grown."""
         seat: AgentSeat = self._seat
         await self._stores.chats.save_seat(self._hold.fence, seat)
-        if seat.run_dir is not None and seat.offset > self._tools.limits.rotate_bytes:
+        above = self._tools.limits.rotate_bytes
+        if seat.run_dir is not None and seat.offset > above:
             try:
-                if await process.rotate(sandbox, seat.run_dir, seat.offset):
+                if await process.rotate(sandbox, seat.run_dir, seat.offset, above):
                     log.info("journal_rotated", at=seat.offset)
             except SandboxError as error:
                 log.warning("journal_not_rotated", why=str(error))

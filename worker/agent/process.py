@@ -113,6 +113,16 @@ async def line_start_before(sandbox: Sandbox, run_dir: str, offset: int) -> int:
     return max(0, offset - int(words[-1])) if words and words[-1].isdigit() else 0
 
 
+async def line_end_after(sandbox: Sandbox, run_dir: str, offset: int) -> int:
+    """The logical offset behind the newline of the line that begins at `offset`."""
+    run = shlex.quote(run_dir)
+    answer = await sandbox.run(
+        f"b=$(cat {run}/base 2>/dev/null || echo 0); tail -c +$(({offset}-b+1)) {run}/out.jsonl | head -n 1 | wc -c",
+        time_s=60,
+    )
+    return offset + int(answer.stdout.split()[-1])
+
+
 async def exit_code(sandbox: Sandbox, run_dir: str) -> int | None:
     """The program's exit code, or None if it ended without leaving one (its sandbox was stopped)."""
     answer = await sandbox.run(f"cat {shlex.quote(run_dir)}/exit 2>/dev/null || true", time_s=15)
@@ -139,17 +149,19 @@ async def kill(sandbox: Sandbox, run_dir: str) -> None:
     )
 
 
-async def rotate(sandbox: Sandbox, run_dir: str, offset: int) -> bool:
-    """Empty the journal when everything in it was read, and say whether it was done.
+async def rotate(sandbox: Sandbox, run_dir: str, offset: int, above: int) -> bool:
+    """Empty the journal when it holds more than `above` bytes and all were read, and say whether it was done.
 
     The program is stopped meanwhile, so nothing is written between looking and emptying. Its stdout is in append
-    mode, so it goes on at the new end; `base` keeps logical offsets true.
+    mode, so it goes on at the new end; `base` keeps logical offsets true. The last newline stays: a reader looks for
+    the one before its offset.
     """
     run = shlex.quote(run_dir)
     answer = await sandbox.run(
-        f"c=$(cat {run}/cli.pid) || exit 1; kill -STOP $c || exit 1; b=$(cat {run}/base 2>/dev/null || echo 0); "
-        f"if [ $(stat -c %s {run}/out.jsonl) -eq $(({offset}-b)) ]; then echo {offset} >{run}/base.tmp && "
-        f": >{run}/out.jsonl && mv {run}/base.tmp {run}/base && echo rotated; fi; kill -CONT $c",
+        f"s=$(stat -c %s {run}/out.jsonl); [ $s -gt {above} ] || exit 0; c=$(cat {run}/cli.pid) || exit 1; "
+        f"kill -STOP $c || exit 1; b=$(cat {run}/base 2>/dev/null || echo 0); "
+        f"if [ $(stat -c %s {run}/out.jsonl) -eq $(({offset}-b)) ]; then echo {offset - 1} >{run}/base.tmp && "
+        f"echo >{run}/out.jsonl && mv {run}/base.tmp {run}/base && echo rotated; fi; kill -CONT $c",
         time_s=20,
     )
     return "rotated" in answer.stdout

@@ -23,6 +23,8 @@ from worker.agent import process
 
 _CONTROL: Final = frozenset({"control_request", "control_response", "control_cancel_request"})
 _WRITE_TRIES: Final = 6
+_PARSE_TRIES: Final = 20
+_REPLACED: Final = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,11 @@ class JournalTransport(Transport):
                     parts = [line]
 
     async def _take(self, raw: str) -> None:
-        self._offset += len(raw.encode()) + 1
+        if _REPLACED in raw:
+            # It may stand for bytes that are no text: then the line has another length than what we were given.
+            self._offset = await process.line_end_after(self._sandbox, self._run_dir, self._offset)
+        else:
+            self._offset += len(raw.encode()) + 1
         body = _parsed(raw)
         await self._deliver(JournalLine(self._offset, raw, body))
         if body is not None and body.get("type") in _CONTROL:
@@ -197,13 +203,16 @@ class JournalTransport(Transport):
 
 
 def _parsed(raw: str) -> dict[str, Any] | None:
-    if not raw.startswith("{"):
-        return None
-    try:
-        body = json.loads(raw)
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
+    """The object that a line holds, or that stands at its end behind a piece of a torn one."""
+    at, tries = 0, 0
+    while at >= 0 and tries < _PARSE_TRIES:
+        try:
+            body = json.loads(raw[at:])
+        except ValueError:
+            at, tries = raw.find('{"type":', at + 1), tries + 1
+        else:
+            return body if isinstance(body, dict) else None
+    return None
 
 
 def _is_initialize(body: dict[str, Any]) -> bool:
