@@ -4,8 +4,8 @@ One line in is one message; what comes of it is printed as lines; a question is 
 turn, and twice leaves (`stopping.py`). Next: `play.py`, which does the talking.
 """
 
-import asyncio
 import sys
+from functools import partial
 from typing import Final
 
 from bots.console.answering import Answering, Typing
@@ -13,6 +13,7 @@ from bots.console.app import ConsoleChat
 from bots.console.play import Player
 from bots.console.screen import plain, question, to_text
 from bots.console.stopping import ctrl_c_stops
+from bots.console.typed import TypedLines
 from core.domain.approval import Approval, Decision
 from core.domain.chat import ChatSettings
 from core.errors import ThreadworkError
@@ -22,10 +23,11 @@ _WIDTH: Final = 100
 
 async def talk_in_lines(chat: ConsoleChat, settings: ChatSettings, banner: str) -> int:
     """Read lines until there are none; the exit code."""
-    _out(banner)
-    player = Player(chat, settings, _answer, as_json=False)
+    typed = TypedLines(sys.stdin.fileno())
+    player = Player(chat, settings, partial(_answer, typed), as_json=False)
     with ctrl_c_stops(chat, _out):
-        while (line := await _line("> ")) is not None:
+        _out(banner)
+        while (line := await _line(typed, "> ")) is not None:
             if not line.strip():
                 continue
             try:
@@ -36,29 +38,28 @@ async def talk_in_lines(chat: ConsoleChat, settings: ChatSettings, banner: str) 
     return 0
 
 
-async def _answer(approval: Approval) -> Decision | None:
+async def _answer(typed: TypedLines, approval: Approval) -> Decision | None:
     """Ask for a key, and a text where one is needed, until the question is decided."""
     asking = Answering(approval)
     while asking.decision is None:
         card = question(asking.approval, index=asking.index, chosen=asking.chosen)
         _out(to_text(card, _WIDTH, colour=False))
         _out(asking.hint)
-        line = await _line("? ")
+        line = await _line(typed, "? ")
         if line is None:
             return None
         asking = asking.key(line.strip() or "enter")
         if asking.typing is not Typing.MESSAGE:
-            text = await _line(f"{asking.typing}: ")
+            text = await _line(typed, f"{asking.typing}: ")
             asking = asking.typed(text or "")
     return asking.decision
 
 
-async def _line(prompt: str) -> str | None:
+async def _line(typed: TypedLines, prompt: str) -> str | None:
     if sys.stdin.isatty():
         sys.stdout.write(prompt)
         sys.stdout.flush()
-    line = await asyncio.to_thread(sys.stdin.readline)
-    return line.rstrip("\n") if line else None
+    return await typed.next()
 
 
 def _out(text: str) -> None:
