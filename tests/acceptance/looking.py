@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.acceptance.program import command_of
+
 _LOOK = """
 import glob, os
 secret = {backwards!r}[::-1].encode()
@@ -59,12 +61,11 @@ def files_with(secret: str, *folders: Path) -> list[Path]:
 
 def processes_with(secret: str, pids: Iterable[int]) -> list[str]:
     """The command lines of those processes that have the secret in their environment or command line."""
-    found = []
-    for pid in pids:
-        line = _content(Path(f"/proc/{pid}/cmdline"))
-        if secret.encode() in line + _content(Path(f"/proc/{pid}/environ")):
-            found.append(line.replace(b"\0", b" ").decode())
-    return found
+    return [
+        line
+        for pid in pids
+        if secret in (line := command_of(pid)) or secret.encode() in _content(Path(f"/proc/{pid}/environ"))
+    ]
 
 
 def _content(path: Path) -> bytes:

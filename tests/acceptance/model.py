@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.acceptance.program import PATIENCE_S, ROOT, speaking
+from tests.acceptance.program import PATIENCE_S, ROOT, speaking, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,14 @@ class Model:
 
     def wait_at(self, gate: str) -> None:
         """Return once an answer is held at a gate."""
-        self._ask(f"_gate/{gate}")
+
+        def is_held() -> bool:
+            try:
+                return bool(self._ask(f"_gate/{gate}"))
+            except urllib.error.HTTPError:
+                return False  # it waited for as long as it does
+
+        until(is_held)
 
     def _ask(self, path: str) -> Any:
         with urllib.request.urlopen(f"{self.url}/{path}", timeout=PATIENCE_S) as answer:

@@ -231,13 +231,13 @@ def free_port() -> int:
 
 def processes_of(data_dir: Path) -> list[int]:
     """The living processes whose command line names a data folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and alive(int(entry.name)):
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(data_dir).encode() in line:
-                found.append(int(entry.name))
-    return found
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and alive(pid) and str(data_dir) in command_of(pid)]
+
+
+def command_of(pid: int) -> str:
+    """A process's command line, its words with spaces between."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""

@@ -24,34 +24,31 @@ JOB = "write fizzbuzz.py and run it"
 FIFTEEN = "Fizz\n13\n14\nFizzBuzz"
 
 
-class Machine:
-    """The installation, and the stack that runs on it now."""
-
-    def __init__(self, installed: Installation, up: Up) -> None:
-        self.installed = installed
-        self.up = up
-        self.chat = installed.chat
-        self.run = installed.run
-
-
 @pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
+def machine() -> Iterator[tuple[Installation, Up]]:
     with running() as (installed, up):
-        here = Machine(installed, up)
-        yield here
-        if here.up is not up:
-            here.up.stop()
+        yield installed, up
 
 
 @pytest.fixture(scope="module")
-def job(machine: Machine) -> Spoken:
+def installed(machine: tuple[Installation, Up]) -> Installation:
+    return machine[0]
+
+
+@pytest.fixture(scope="module")
+def up(machine: tuple[Installation, Up]) -> Up:
+    return machine[1]
+
+
+@pytest.fixture(scope="module")
+def job(installed: Installation) -> Spoken:
     """The main job, done once in the chat `job`."""
-    return machine.chat("job", JOB)
+    return installed.chat("job", JOB)
 
 
-def test_up_says_ready_and_nothing_else_on_stdout(machine: Machine, job: Spoken) -> None:
-    assert machine.up.out.read_text() == "ready\n"
-    assert machine.up.process.poll() is None
+def test_up_says_ready_and_nothing_else_on_stdout(up: Up, job: Spoken) -> None:
+    assert up.out.read_text() == "ready\n"
+    assert up.process.poll() is None
 
 
 def test_the_job_is_done_and_its_events_are_in_order(job: Spoken) -> None:
@@ -88,32 +85,31 @@ def test_a_command_is_asked_for_allowed_and_only_then_run(job: Spoken) -> None:
         assert turn[settled]["state"] == "allowed"
 
 
-def test_files_lists_the_program_and_prints_it(machine: Machine, job: Spoken) -> None:
-    listed = machine.run("files", "job")
+def test_files_lists_the_program_and_prints_it(installed: Installation, job: Spoken) -> None:
+    listed = installed.run("files", "job")
     assert listed.code == 0, listed.err
     assert re.search(r"^ +\d+  fizzbuzz\.py$", listed.out, re.MULTILINE)
 
-    printed = machine.run("files", "job", "fizzbuzz.py")
+    printed = installed.run("files", "job", "fizzbuzz.py")
 
     assert printed.code == 0, printed.err
     assert "return str(number)" in printed.out
     compile(printed.out, "fizzbuzz.py", "exec")
 
 
-def test_what_is_not_there_is_said_in_one_sentence(machine: Machine, job: Spoken) -> None:
+def test_what_is_not_there_is_said_in_one_sentence(installed: Installation, job: Spoken) -> None:
     for arguments in (
         ("files", "nobody"),
         ("files", "job", "nothing.py"),
-        ("chat", "--name", "a/b"),
         ("chat", "--approve", "no"),
     ):
-        said = machine.run(*arguments)
+        said = installed.run(*arguments)
         assert (said.code, said.out) == (2, "")
         assert re.fullmatch(r"threadwork: .+\n", said.err), said.err
 
 
-def test_a_denied_command_does_not_run(machine: Machine) -> None:
-    spoken = machine.chat("denied", "run `touch made; echo it ran: $((6*7))`", approve="deny")
+def test_a_denied_command_does_not_run(installed: Installation) -> None:
+    spoken = installed.chat("denied", "run `touch made; echo it ran: $((6*7))`", approve="deny")
     assert spoken.code == 0, spoken.err
     assert spoken.last["state"] == "done"
     assert [event["state"] for event in spoken.of("approval_settled")] == ["denied"]
@@ -121,50 +117,45 @@ def test_a_denied_command_does_not_run(machine: Machine) -> None:
     assert [event["output"] for event in spoken.of("tool_failed")] == [f"{getpass.getuser()} denied this. No."]
     assert "did not run" in spoken.last["text"]
     assert "it ran: 42" not in spoken.out
-    assert "made" not in machine.run("files", "denied").out
+    assert "made" not in installed.run("files", "denied").out
 
 
-def test_a_chat_uses_the_stack_that_runs(machine: Machine, job: Spoken) -> None:
-    data_dir = machine.installed.data_dir
+def test_a_chat_uses_the_stack_that_runs(installed: Installation, up: Up, job: Spoken) -> None:
+    data_dir = installed.data_dir
     postmaster = (data_dir / "postgres" / "postmaster.pid").read_text()
-    assert int(postmaster.split()[0]) in descendants(machine.up.pid)
+    assert int(postmaster.split()[0]) in descendants(up.pid)
     assert not (data_dir / "up.log").exists()
 
-    second = machine.run("up")
+    second = installed.run("up")
 
     assert second.code == 2
     assert "runs already on" in second.err
     assert (data_dir / "postgres" / "postmaster.pid").read_text() == postmaster
 
 
-def test_a_stopped_stack_leaves_nothing_behind_and_goes_on_where_it_was(machine: Machine, job: Spoken) -> None:
-    """Stopped, then used by two chats that bring one of their own, then up again."""
-    code, took_s, left = machine.up.stop()
-    assert code == 0, machine.up.err.read_text()
+def test_a_stopped_stack_leaves_nothing_behind_and_the_next_one_goes_on(
+    installed: Installation, up: Up, job: Spoken
+) -> None:
+    """The last of these tests, for it ends their stack: two chats at once then bring one of their own."""
+    code, took_s, left = up.stop()
+    assert code == 0, up.err.read_text()
     assert took_s < STOP_S
     assert left == []
-    assert processes_of(machine.installed.data_dir) == []
-    assert machine.up.out.read_text() == "ready\n"
+    assert processes_of(installed.data_dir) == []
+    assert up.out.read_text() == "ready\n"
 
-    with_none_running(machine)
-
-    machine.up = machine.installed.up()
-    assert machine.up.out.read_text() == "ready\n"
-    again = machine.chat("job", "what did I ask before?")
-    assert again.code == 0, again.err
-    assert JOB in again.last["text"]
-    assert "return str(number)" in machine.run("files", "job", "fizzbuzz.py").out
-
-
-def with_none_running(machine: Machine) -> None:
-    """Two chats at once where no stack runs: one is started, both use it, and it goes with the last of them."""
-    line = {"job": "run `cat fizzbuzz.py`", "other": "run `ls -A; pwd`"}
+    lines = {"job": ["what did I ask before?", "run `cat fizzbuzz.py`"], "other": ["run `ls -A; pwd`"]}
     chats = [
-        machine.installed.start(*chat_arguments(name, prompt), stdout=subprocess.PIPE) for name, prompt in line.items()
+        installed.start(*chat_arguments(name, *prompts), stdout=subprocess.PIPE) for name, prompts in lines.items()
     ]
-    mine, other = [Spoken(chat.wait(PATIENCE_S), chat.communicate()[0], "") for chat in chats]
-    assert (mine.code, other.code) == (0, 0), (machine.installed.data_dir / "up.log").read_text()
-    assert "return str(number)" in mine.last["text"]
+    outs = [chat.communicate(timeout=PATIENCE_S)[0] for chat in chats]
+    again, other = [Spoken(chat.returncode, out, "") for chat, out in zip(chats, outs, strict=True)]
+
+    log = (installed.data_dir / "up.log").read_text()
+    assert (again.code, other.code) == (0, 0), log
+    assert JOB in again.turns[0][-1]["text"]
+    assert [turn[0]["number"] for turn in again.turns] == [2, 3]
+    assert "return str(number)" in again.last["text"]
     assert other.output_of("Bash") == ["/home/user/work"]
-    assert (machine.installed.data_dir / "up.log").read_text().splitlines().count("ready") == 1
-    until(lambda: processes_of(machine.installed.data_dir) == [])
+    assert log.splitlines().count("ready") == 1
+    until(lambda: processes_of(installed.data_dir) == [])
