@@ -41,7 +41,7 @@ from worker.sandbox.seating import Seated, lost
 from worker.talk import MailItem, Outcome, Talk, Wake
 from worker.telling import Telling
 from worker.tools import Tools
-from worker.wording import after_restart, for_people
+from worker.wording import after_restart, for_people, lost_when_stopped, stopped_by
 
 log = structlog.get_logger(__name__)
 _TELL_AFTER_S: Final = 5.0
@@ -225,8 +225,9 @@ class ChatRun:
 
     async def _seat_and_talk(self, telling: Telling) -> bool:
         sandbox = await self._sandbox()
-        if await self._stores.turns.stop_asked(telling.turn.id) is not None and not await self._is_alive(sandbox):
-            await self._fail(telling.turn, None, TurnState.STOPPED)
+        by = await self._stores.turns.stop_asked(telling.turn.id)
+        if by is not None and not await self._is_alive(sandbox):
+            await self._fail(telling.turn, stopped_by(by), TurnState.STOPPED)
             return True
         rules = await self._stores.approvals.rules(self._chat.id)
         chat = replace(self._chat, seat=self._seat)
@@ -373,7 +374,10 @@ class ChatRun:
         log.warning("sandbox_lost", sandbox=self._seat.sandbox_id)
         self._seat = lost(self._seat)
         await self._stores.chats.save_seat(self._hold.fence, self._seat)
-        if telling.seq > 1:
+        by = await self._stores.turns.stop_asked(telling.turn.id)
+        if by is not None:
+            await self._fail(telling.turn, lost_when_stopped(by), TurnState.STOPPED)
+        elif telling.seq > 1:
             await self._fail(telling.turn, for_people(error))
         else:
             words = "The sandbox of this thread was gone; I start in a new one, without its files and memory."

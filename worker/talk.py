@@ -33,7 +33,7 @@ from worker.limits import Limits
 from worker.mailbox import Mailbox
 from worker.ruling import Rulings
 from worker.telling import Telling
-from worker.wording import said_by
+from worker.wording import said_by, stopped_by
 
 log = structlog.get_logger(__name__)
 _BATCH: Final = 400
@@ -319,7 +319,7 @@ class Talk:
         await self._settle(turn)
         by = await self._stores.turns.stop_asked(turn.turn.id)
         if by is not None and turn.ending is None:
-            await self._stop(turn, (TurnState.STOPPED, f"Stopped by {by}." if by else None))
+            await self._stop(turn, (TurnState.STOPPED, stopped_by(by)))
         if turn.ending is None:
             await self._add_messages(turn)
 

@@ -57,6 +57,17 @@ def _decided(step: ShownStep, approval: Approval) -> str:
             return f"Your request was refused ({step.line}). {decided_words(approval)}"
 
 
+def stopped_by(name: str) -> str | None:
+    """Who stopped a turn, where that is known."""
+    return f"Stopped by {name}." if name else None
+
+
+def lost_when_stopped(name: str) -> str:
+    """A turn was to be stopped, and its sandbox was gone."""
+    words = "The sandbox of this thread was lost meanwhile, with its files; write again and I start in a new one."
+    return " ".join(part for part in (stopped_by(name), words) if part)
+
+
 def for_people(error: ThreadworkError) -> str:
     """One sentence for the thread: what went wrong, what was kept, what to do now."""
     match error:
