@@ -34,8 +34,8 @@ def home_view(
     if not rows:
         blocks.append(section("None yet. Mention me in a channel, or write to me under *Messages*."))
     blocks += [_DIVIDER, _header("Usage")]
-    spent = sum(chat.cost_usd for chat in mine)
-    blocks.append(section(f"{len(mine)} chats, {sum(chat.turns for chat in mine)} turns, ${spent:.2f}"))
+    turns, spent = sum(chat.turns for chat in mine), sum(chat.cost_usd for chat in mine)
+    blocks.append(section(f"{words.count(len(mine), 'chat')}, {words.count(turns, 'turn')}, ${spent:.2f}"))
     blocks += [_DIVIDER, _header("How new chats begin"), section(words.settings(defaults))]
     blocks.append(context(words.slash_help(command)))
     return {"type": "home", "blocks": blocks}

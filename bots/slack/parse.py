@@ -110,7 +110,7 @@ def parse_event(body: JSON) -> Event | None:
         read = _READERS.get(event["type"])
         return None if read is None else read(_team(body), event)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-        log.warning("payload_not_understood", event=body.get("event_id"), why=repr(error))
+        log.warning("payload_not_understood", type="event", id=body.get("event_id"), why=repr(error))
         return None
 
 

@@ -93,7 +93,7 @@ class Taking:
         is_called = said.is_mention or said.is_direct
         if words.startswith(ASIDE) or (not is_called and (chat is None or chat.settings.mention_only)):
             return
-        if await command(words, said.user, said.place, workspace):
+        if await command(words, said.user, said.place, workspace) or (not is_called and mentioned(words)):
             return
         author = await workspace.people.find(said.user)
         text = readable(words, await workspace.people.names(mentioned(words)))
@@ -192,5 +192,9 @@ def _may_be_ours(said: Said, workspace: Workspace) -> bool:
         return False
     if said.is_direct or said.is_mention:
         return True
-    # One that mentions the app comes as a mention, too; one that mentions others is addressed to them.
-    return said.thread is not None and not mentioned(said.text)
+    if said.thread is None:
+        return False
+    # One that mentions the app comes as a mention, too; one that mentions others is addressed to them, unless it is a
+    # command about them.
+    others = mentioned(said.text)
+    return not others or (workspace.user not in others and said.text.lstrip().startswith("!"))

@@ -55,9 +55,14 @@ def status(chat: Chat, turn: Turn | None, waiting: int) -> str:
     """The state of a chat, in some lines."""
     lines = [f"*{escape(chat.title)}* — {state(turn)}"]
     if waiting:
-        lines.append(f"{waiting} {'message waits' if waiting == 1 else 'messages wait'} to be taken up.")
-    lines += [settings(chat.settings), f"{chat.turns} turns so far, ${chat.cost_usd:.2f}."]
+        lines.append(f"{count(waiting, 'message')} {'waits' if waiting == 1 else 'wait'} to be taken up.")
+    lines += [settings(chat.settings), f"{count(chat.turns, 'turn')} so far, ${chat.cost_usd:.2f}."]
     return "\n".join(lines)
+
+
+def count(number: int, what: str) -> str:
+    """`1 turn`, `2 turns`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def settings(of: ChatSettings) -> str:

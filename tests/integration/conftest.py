@@ -1,3 +1,26 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
 from tests.stage.fixtures import chat, sandbox_host, stage
 
+if TYPE_CHECKING:
+    from tests.integration.slack_bot import Scene
+
 __all__ = ["chat", "sandbox_host", "stage"]
+
+
+@pytest.fixture
+async def scene(database_url: str, redis_url: str, tmp_path: Path) -> "AsyncIterator[Scene]":
+    """The Slack bot in a workspace; the test fails if it left something unacknowledged or broke Slack's rules."""
+    from tests.doubles.slack import SlackDouble
+    from tests.integration.slack_bot import open_scene, settings_for
+
+    async with (
+        SlackDouble() as slack,
+        open_scene(slack, settings_for(slack, database_url, redis_url, tmp_path)) as opened,
+    ):
+        yield opened
+        await slack.settled(within=60)
