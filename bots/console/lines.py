@@ -34,12 +34,15 @@ async def talk_in_lines(chat: ConsoleChat, settings: ChatSettings, banner: str) 
                 await player.turn(line)
             except ThreadworkError as error:
                 _out(error.words)
+            except EOFError:
+                _out("The question stays open; it waits for you in this chat.")
+                return 0
             _out("")
     return 0
 
 
 async def _answer(typed: TypedLines, approval: Approval) -> Decision | None:
-    """Ask for a key, and a text where one is needed, until the question is decided."""
+    """Ask for a key, and a text where one is needed, until the question is decided. Raises `EOFError`."""
     asking = Answering(approval)
     while asking.decision is None:
         card = question(asking.approval, index=asking.index, chosen=asking.chosen)
@@ -47,7 +50,7 @@ async def _answer(typed: TypedLines, approval: Approval) -> Decision | None:
         _out(asking.hint)
         line = await _line(typed, "? ")
         if line is None:
-            return None
+            raise EOFError
         asking = asking.key(line.strip() or "enter")
         if asking.typing is not Typing.MESSAGE:
             text = await _line(typed, f"{asking.typing}: ")

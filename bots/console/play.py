@@ -17,7 +17,7 @@ from core.domain import events as e
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Verdict, questions_of
 from core.domain.chat import ChatSettings
 from core.domain.message import MessageId
-from core.domain.states import TurnState
+from core.domain.states import ApprovalState, TurnState
 from core.errors import AlreadyDecided
 
 EXIT: Final = {TurnState.DONE: 0, TurnState.FAILED: 1, TurnState.STOPPED: 3}
@@ -90,6 +90,10 @@ class Player:
                 if item.turn_id != mine:
                     continue
                 await self._show(item)
+                if isinstance(item.event, e.MessageSteered):
+                    # It joined a turn that may have asked before.
+                    for approval in await self._console.stores.approvals.pending(chat.id):
+                        await self._answer(str(approval.id))
                 if isinstance(item.event, e.ApprovalAsked):
                     await self._answer(item.event.approval_id)
                 if isinstance(item.event, e.TurnFinished):
@@ -98,7 +102,7 @@ class Player:
 
     async def _answer(self, approval_id: str) -> None:
         approval = await self._console.stores.approvals.get(ApprovalId(UUID(approval_id)))
-        decision = await self._decide(approval)
+        decision = await self._decide(approval) if approval.state is ApprovalState.PENDING else None
         if decision is None:
             return
         try:
