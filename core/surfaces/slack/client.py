@@ -25,6 +25,7 @@ from core.errors import Ambiguous, PostGone, TooLarge, Unavailable
 from core.ports import Allowance, Call, Payload, Receipt
 from core.surfaces.slack.approvals import render_approval
 from core.surfaces.slack.plainly import plainly
+from core.surfaces.slack.receipts import EMOJI
 from core.surfaces.slack.refusals import error_of
 from core.surfaces.slack.render import render
 
@@ -43,16 +44,6 @@ _PAGES: Final = 50
 _EDITS: Final = (36, 14)  # chat.update: tier 3, 50 a minute
 _POSTS: Final = (55, 4)  # chat.postMessage: one a second, a short burst is let pass
 _MARKS: Final = (14, 6)  # reactions.remove: tier 2, 20 a minute
-# Queued and working look the same, which saves two calls a message.
-EMOJI: Final[Mapping[Receipt, str]] = {
-    Receipt.QUEUED: "eyes",
-    Receipt.WORKING: "eyes",
-    Receipt.STEERED: "speech_balloon",
-    Receipt.ANSWERED: "white_check_mark",
-    Receipt.FAILED: "x",
-    Receipt.STOPPED: "octagonal_sign",
-    Receipt.DROPPED: "no_entry_sign",
-}
 
 
 class SlackSurface:
@@ -159,12 +150,13 @@ class SlackSurface:
 
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         """React to a person's message: the new emoji first, so that there is always one."""
-        new, old = EMOJI[receipt], EMOJI[before] if before else None
-        if new == old:
+        # The bot has put the first one, which no run knows of.
+        new, old = EMOJI[receipt], EMOJI[before or Receipt.QUEUED]
+        if before is not None and new == old:
             return
         about = {"channel": place.channel, "timestamp": message}
         await self._call(place, "reactions.add", about | {"name": new}, fine="already_reacted")
-        if old is not None:
+        if new != old:
             await self._call(place, "reactions.remove", about | {"name": old}, fine="no_reaction")
 
     async def _known(self, place: Place, mark: str) -> str | None:
