@@ -7,10 +7,12 @@ before it is clicked. Code keeps its characters; `rich_text` needs none of this.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from core.surfaces.markdown import ZERO_WIDTH, fence_after, neutralise_mentions
+from markdown_it import MarkdownIt
+
+from core.surfaces.markdown import ZERO_WIDTH, neutralise_mentions
 
 _BROKEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 # What pings or links, wherever Slack should find it: no language has these within its code.
@@ -24,6 +26,9 @@ _DEFINITION: Final = re.compile(r"(?m)^( {0,3}\[[^\[\]\n]+\])(?=:)")
 _AUTOLINK: Final = re.compile(
     r"<(?=[A-Za-z][A-Za-z0-9+.-]{1,31}:[^<>\s|]*\||(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]{1,31}:)"
 )
+_CODE: Final = frozenset({"fence", "code_block"})
+_BLOCKS: Final = MarkdownIt("commonmark", {"html": False}).enable("table").disable("inline")
+_BLANK: Final = re.compile(r"(\n[ \t]*\n)")
 _TICKS: Final = re.compile(r"`+")
 
 
@@ -45,17 +50,38 @@ def code(text: str) -> str:
 
 
 def inert(text: str) -> str:
-    """Markdown in which nothing pings and no link hides where it leads. Code stays as it is."""
-    safe = _CONTROL.sub("<" + ZERO_WIDTH, cleaned(text))
-    return _outside_code(safe, _without_hidden_links)
+    """Markdown in which nothing pings and no link hides where it leads. Code blocks stay as they are."""
+    lines = _CONTROL.sub("<" + ZERO_WIDTH, cleaned(text)).split("\n")
+    made, at = list[str](), 0
+    for start, end in [*_code_blocks("\n".join(lines)), (len(lines), len(lines))]:
+        if at < start:
+            made.append(_prose("\n".join(lines[at:start])))
+        made += lines[start:end]
+        at = max(at, end)
+    return "\n".join(made)
 
 
-def _without_hidden_links(text: str) -> str:
-    text = neutralise_mentions(text)
-    text = _LINK.sub(_written_out, text)
-    text = _LINK_LEFT.sub("] ", text)
-    text = _DEFINITION.sub(rf"\1{ZERO_WIDTH}", text)
-    return _AUTOLINK.sub("<" + ZERO_WIDTH, text)
+def _code_blocks(text: str) -> list[tuple[int, int]]:
+    """The lines of every code block, from and to; within lists and quotes it takes a real parser to know them."""
+    if not any(sign in text for sign in ("```", "~~~", "    ", "\t")):
+        return []
+    return [(token.map[0], token.map[1]) for token in _BLOCKS.parse(text) if token.type in _CODE and token.map]
+
+
+def _prose(text: str) -> str:
+    # A blank line ends a paragraph, and with it inline code.
+    parts = [part for paragraph in _BLANK.split(text) for part in _spans(paragraph)]
+    safe = "".join(_code_text(part) if is_code else _words(part) for part, is_code in parts)
+    return _AUTOLINK.sub("<" + ZERO_WIDTH, _DEFINITION.sub(rf"\1{ZERO_WIDTH}", safe))
+
+
+def _code_text(text: str) -> str:
+    # What looks like inline code is none if a quote or a list begins within it: so its links are broken, unseen.
+    return _LINK_LEFT.sub("]" + ZERO_WIDTH, text)
+
+
+def _words(text: str) -> str:
+    return _LINK_LEFT.sub("] ", _LINK.sub(_written_out, neutralise_mentions(text)))
 
 
 def _written_out(link: re.Match[str]) -> str:
@@ -65,29 +91,8 @@ def _written_out(link: re.Match[str]) -> str:
     return f"{label} ({address})" if address else label
 
 
-def _outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Apply `change` to every stretch that is in no code block and no inline code."""
-    return "".join(part if is_code else change(part) for part, is_code in _parts(text))
-
-
-def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """The text in pieces that together are all of it, each with whether it is code."""
-    fence, prose = None, list[str]()
-    for line in text.splitlines(keepends=True) if "\n" in text else [text]:
-        after = fence_after(line.rstrip("\n"), fence)
-        if fence is None and after is None and line.strip():
-            prose.append(line)
-            continue
-        # A blank line ends a paragraph, and with it inline code.
-        yield from _spans("".join(prose))
-        prose.clear()
-        yield line, fence is not None or after is not None
-        fence = after
-    yield from _spans("".join(prose))
-
-
 def _spans(paragraph: str) -> Iterator[tuple[str, bool]]:
-    """A paragraph's prose and inline code in turns, as CommonMark pairs backticks."""
+    """Prose and inline code in turns, as CommonMark pairs backticks. Together they are the text."""
     runs = []
     for found in _TICKS.finditer(paragraph):
         before = paragraph[: found.start()]

@@ -108,7 +108,8 @@ def _tail(answer: str) -> str:
 
 
 def _final(view: View) -> Sequence[Payload]:
-    parts = pieces(inert(view.answer), MARKDOWN)
+    # Once more after cutting: what is a code block in the whole may be none in a piece.
+    parts = [inert(piece) for piece in pieces(inert(view.answer), MARKDOWN)]
     if not parts and not view.error:
         parts = ["_There is no text in the answer._" if view.state is TurnState.DONE else "_It wrote nothing._"]
     posts = [[markdown(part)] for part in parts] or [[]]
