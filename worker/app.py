@@ -144,6 +144,13 @@ async def _open_surfaces(settings: Settings, engine: AsyncEngine, stack: AsyncEx
 
         opened = SlackSurface.open(partial(_slack_token, settings), settings.slack_api_url)
         surfaces[Platform.SLACK] = await stack.enter_async_context(opened)
+    if settings.discord_token is not None:
+        from core.surfaces.discord.client import DiscordSurface
+
+        token = settings.discord_token.get_secret_value()
+        surfaces[Platform.DISCORD] = await stack.enter_async_context(
+            DiscordSurface.open(token, settings.discord_api_url)
+        )
     return surfaces
 
 
