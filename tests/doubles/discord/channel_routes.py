@@ -30,7 +30,7 @@ class ChannelRoutes(Lookups):
             ("POST", "/channels/{channel}/typing", self.type),
             ("POST", "/channels/{channel}/messages", self.send),
             ("GET", "/channels/{channel}/messages", self.history),
-            ("GET", _MESSAGE, lambda call: self.show(self.message(call))),
+            ("GET", _MESSAGE, lambda call: self.kept(self.message(call))),
             ("PATCH", _MESSAGE, self.edit),
             ("DELETE", _MESSAGE, self.delete),
             ("PUT", f"{_MESSAGE}/reactions/{{emoji}}/@me", lambda call: self.react(call, add=True)),
@@ -49,6 +49,10 @@ class ChannelRoutes(Lookups):
         payload = payloads.message(self.world, message)
         gateway = self.posting.gateway
         return payload if gateway.granted & MESSAGE_CONTENT or gateway.is_entitled(message) else hide_content(payload)
+
+    def kept(self, message: Message) -> JSON:
+        """A message as it is read later: its nonce was told once, and is not kept with it."""
+        return {name: value for name, value in self.show(message).items() if name != "nonce"}
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -90,7 +94,7 @@ class ChannelRoutes(Lookups):
             rows = rows[max(0, middle - limit // 2) :][:limit]
         else:
             rows = rows[-limit:]
-        return [self.show(one) for one in reversed(rows)]
+        return [self.kept(one) for one in reversed(rows)]
 
     # -- channels and threads ----------------------------------------------------------------------------------
 

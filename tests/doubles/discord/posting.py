@@ -243,14 +243,14 @@ class Posting:
         channel = message.channel
         if channel.is_thread and channel.archived:
             raise errors.thread_archived()
-        present = message.reactions.setdefault(emoji, [])
+        present = message.reactions.get(emoji, [])
         if add:
             needed = ["READ_MESSAGE_HISTORY"] + ([] if present else ["ADD_REACTIONS"])
             if not may(channel, who, *needed):
                 raise errors.missing_permissions()
             if who.id in present:
                 return
-            present.append(who.id)
+            message.reactions.setdefault(emoji, []).append(who.id)
         elif who.id not in present:
             return
         else:
