@@ -11,9 +11,14 @@ from core.ports import Call, Payload, Receipt, Surface
 from core.store.console import PostgresConsoleThreads
 from core.store.engine import open_engine
 from core.surfaces.console.client import ConsoleSurface
+from core.surfaces.discord.client import DiscordSurface
+from core.surfaces.discord.components import texts_of as discord_texts_of
+from core.surfaces.discord.receipts import EMOJI as DISCORD_EMOJI
 from core.surfaces.markdown import ZERO_WIDTH
 from core.surfaces.slack.blocks import texts_of
-from core.surfaces.slack.client import EMOJI, SlackSurface
+from core.surfaces.slack.client import SlackSurface
+from core.surfaces.slack.receipts import EMOJI
+from tests.doubles import discord
 from tests.doubles.slack import Message, Person, SlackDouble
 
 
@@ -148,3 +153,77 @@ async def slack_ground() -> AsyncIterator[SlackGround]:
 
         async with SlackSurface.open(token_of, double.api_url) as surface:
             yield SlackGround(surface, double, person, root)
+
+
+# ---------------------------------------------------------------- Discord
+
+
+_MESSAGE = "/channels/{channel}/messages/{message}"
+_ROUTES = {
+    Call.SEND: "POST /channels/{channel}/messages",
+    Call.EDIT: f"PATCH {_MESSAGE}",
+    Call.MARK: f"PUT {_MESSAGE}/reactions/{{emoji}}/@me",
+}
+
+
+@dataclass(slots=True)
+class DiscordGround:
+    surface: DiscordSurface
+    double: discord.DiscordDouble
+    person: discord.Person
+    thread: discord.Channel
+
+    @property
+    def place(self) -> Place:
+        assert self.thread.parent is not None
+        return Place(Platform.DISCORD, self.person.guild.id, self.thread.parent.id, self.thread.id)
+
+    async def says(self, text: str) -> str:
+        return (await self.person.says(self.thread, text)).id
+
+    async def posts(self) -> Sequence[Shown]:
+        return [Shown(one.id, one.text) for one in self.thread.messages if one.author is self.double.world.bot]
+
+    async def receipts(self, message: str) -> Sequence[str]:
+        # Working looks like queued.
+        seen = {emoji: receipt.value for receipt, emoji in DISCORD_EMOJI.items() if receipt is not Receipt.WORKING}
+        return [seen[name] for name in self.double.message(message).reactions]
+
+    async def delete(self, post: str) -> None:
+        await self.person.deletes(self.double.message(post))
+
+    def read(self, payloads: Sequence[Payload]) -> str:
+        files = [data.decode() for payload in payloads for data in payload.files.values()]
+        parts = [part for payload in payloads for part in payload.body["components"]]
+        # The footer is in small print.
+        shown = [text for part in parts for text in discord_texts_of(part) if not text.startswith("-# ")]
+        return "\n".join(files or shown)
+
+    def lose_answer(self, call: Call) -> None:
+        self.double.faults.ambiguous(_ROUTES[call], times=_tries(call))
+
+    def lose_request(self, call: Call) -> None:
+        self.double.faults.drop(_ROUTES[call], times=_tries(call))
+
+    def fill(self, call: Call, wait_s: float) -> None:
+        self.double.faults.throttle(_ROUTES[call], retry_after=wait_s)
+
+    async def close_place(self) -> None:
+        self.double.threads.delete(self.thread, self.person.guild.state.owner)
+
+
+def _tries(call: Call) -> int:
+    """aiohttp asks a second time by itself where that is harmless."""
+    return 2 if call is Call.MARK else 1
+
+
+@asynccontextmanager
+async def discord_ground() -> AsyncIterator[DiscordGround]:
+    async with discord.DiscordDouble() as double:
+        double.limits.enabled = False
+        guild = double.guild("G1")
+        guild.role("moderators", "MANAGE_MESSAGES")
+        person = guild.person("ann", roles=["moderators"])
+        thread = await person.starts_thread(await person.mentions_bot("general", "fix the build"), "fix the build")
+        async with DiscordSurface.open(double.token, double.api_url) as surface:
+            yield DiscordGround(surface, double, person, thread)

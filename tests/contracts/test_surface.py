@@ -19,7 +19,7 @@ from core.domain.turn import TurnId, Usage
 from core.domain.view import View, fold
 from core.errors import Ambiguous, PlaceGone, PostGone, RateLimited
 from core.ports import Call, Payload, Priority, Receipt, Surface
-from tests.contracts.surfaces import Faraway, Ground, bare, console_ground, slack_ground
+from tests.contracts.surfaces import Faraway, Ground, bare, console_ground, discord_ground, slack_ground
 
 WAIT_S = 60
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -117,20 +117,27 @@ def approvals() -> list[Approval]:
     ]
 
 
-@pytest.fixture(params=["console", "slack"])
+@pytest.fixture(params=["console", "slack", "discord"])
 async def ground(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Ground]:
     if request.param == "console":
         async with console_ground(database_url) as console:
             yield console
-    else:
+    elif request.param == "slack":
         async with slack_ground() as slack:
             yield slack
+    else:
+        async with discord_ground() as discord:
+            yield discord
 
 
-@pytest.fixture(params=["slack"])
+@pytest.fixture(params=["slack", "discord"])
 async def faraway(request: pytest.FixtureRequest) -> AsyncIterator[Faraway]:
-    async with slack_ground() as slack:
-        yield slack
+    if request.param == "slack":
+        async with slack_ground() as slack:
+            yield slack
+    else:
+        async with discord_ground() as discord:
+            yield discord
 
 
 def first(surface: Surface, text: str) -> Payload:
