@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.program import (
     PATIENCE_S,
     STOP_S,
+    THREADWORK,
     Installation,
     Spoken,
     Up,
@@ -99,7 +100,6 @@ def test_files_lists_the_program_and_prints_it(installed: Installation, job: Spo
 
 def test_what_is_not_there_is_said_in_one_sentence(installed: Installation, job: Spoken) -> None:
     for arguments in (
-        ("files", "nobody"),
         ("files", "job", "nothing.py"),
         ("chat", "--approve", "no"),
     ):
@@ -117,7 +117,7 @@ def test_a_denied_command_does_not_run(installed: Installation) -> None:
     assert [event["output"] for event in spoken.of("tool_failed")] == [f"{getpass.getuser()} denied this. No."]
     assert "did not run" in spoken.last["text"]
     assert "it ran: 42" not in spoken.out
-    assert "made" not in installed.run("files", "denied").out
+    assert not list((installed.data_dir / "sandboxes").glob("**/made"))
 
 
 def test_a_chat_uses_the_stack_that_runs(installed: Installation, up: Up, job: Spoken) -> None:
@@ -159,3 +159,26 @@ def test_a_stopped_stack_leaves_nothing_behind_and_the_next_one_goes_on(
     assert other.output_of("Bash") == ["/home/user/work"]
     assert log.splitlines().count("ready") == 1
     until(lambda: processes_of(installed.data_dir) == [])
+
+
+def test_a_pipe_that_ends_while_a_question_is_open_leaves_it_open_for_the_next_who_answers(
+    installed: Installation,
+) -> None:
+    left = subprocess.run(
+        [THREADWORK, "chat", "--name", "left", "--plain"],
+        input=f"{JOB}\n",
+        cwd=installed.folder,
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (left.returncode, left.stderr) == (0, "")
+    assert left.stdout.rstrip().endswith("The question stays open; it waits for you in this chat.")
+
+    joined = installed.chat("left", "Go on.")
+
+    assert joined.code == 0, joined.err
+    assert joined.events[0]["type"] == "message_steered"
+    assert {event["state"] for event in joined.of("approval_settled")} == {"allowed"}
