@@ -5,8 +5,10 @@ its end, and everything is closed in the reverse order. Next: `listener.py`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -19,13 +21,16 @@ from bots.slack.answering import Answering
 from bots.slack.commands import Commands
 from bots.slack.errands import Errands
 from bots.slack.handling import Handling, Parts
+from bots.slack.http_mode import serving
 from bots.slack.listener import Listener
+from bots.slack.receipting import Receipting
 from bots.slack.slash import Slash
-from bots.slack.socket_mode import SocketHandler
+from bots.slack.socket_mode import connected
 from bots.slack.starting import Starting
 from bots.slack.taking import Taking
 from bots.slack.web import SlackWeb
 from bots.slack.workspaces import OneWorkspace, Workspaces
+from core.bus.budget import RedisEditBudget
 from core.bus.connection import open_redis
 from core.bus.control import open_control
 from core.domain.chat import ChatSettings
@@ -38,6 +43,7 @@ from core.store.stores import open_stores
 log = structlog.get_logger(__name__)
 SLACK_API: Final = "https://slack.com/api/"
 _AGAIN_S: Final = 5.0
+Door = Callable[[AsyncApp], AbstractAsyncContextManager[None]]
 
 
 @asynccontextmanager
@@ -47,25 +53,27 @@ async def open_slack(settings: Settings) -> AsyncIterator[None]:
         missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
         raise Misconfigured(f"{missing} is not set. Set it, or run everything on this machine with: threadwork up")
     async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        workspaces = await _workspaces(settings, session)
+        door = await _door(settings, session)
         stores = await stack.enter_async_context(open_stores(settings.database_url))
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         control = await stack.enter_async_context(open_control(redis))
         queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        workspaces = await _workspaces(settings, session)
         errands = Errands()
         stack.push_async_callback(errands.close)
-        parts = _parts(settings, Intake(stores, control, queue), stores, errands)
+        receipting = Receipting(stores.messages, RedisEditBudget(redis))
+        parts = _parts(settings, Intake(stores, control, queue), stores, errands, receipting)
         app = _bolt(settings, workspaces)
         Listener(Handling(workspaces, parts), errands).listen(app)
-        await stack.enter_async_context(_socket(settings, app, session))
+        await stack.enter_async_context(door(app))
         yield
 
 
-def _parts(settings: Settings, intake: Intake, stores: Stores, errands: Errands) -> Parts:
+def _parts(settings: Settings, intake: Intake, stores: Stores, errands: Errands, receipting: Receipting) -> Parts:
     defaults = _defaults(settings)
     is_open = settings.threadwork_deciders == "everyone"
-    taking = Taking(intake, stores, errands, defaults)
+    taking = Taking(intake, stores, errands, receipting, defaults)
     starting = Starting(taking)
     return Parts(
         intake=intake,
@@ -113,37 +121,37 @@ def _bolt(settings: Settings, workspaces: Workspaces) -> AsyncApp:
     signing = settings.slack_signing_secret
     return AsyncApp(
         name="threadwork",
+        logger=_quiet(),
         authorize=authorize,  # type: ignore[arg-type]  # None is how it says that it is not installed
         signing_secret=signing.get_secret_value() if signing else "",
         attaching_conversation_kwargs_enabled=False,
     )
 
 
-@asynccontextmanager
-async def _socket(settings: Settings, app: AsyncApp, session: aiohttp.ClientSession) -> AsyncIterator[None]:
-    """Socket Mode, connected. Raises `Misconfigured` when Slack refuses the app's token."""
+def _quiet() -> logging.Logger:
+    """Bolt's logger, without what it says of tokens in the environment, which are ours to use."""
+    logger = logging.getLogger("slack_bolt.threadwork")
+    logger.setLevel(max(logging.WARNING, logging.getLogger().level))
+    logger.addFilter(lambda record: "will be ignored" not in record.getMessage())
+    return logger
+
+
+async def _door(settings: Settings, session: aiohttp.ClientSession) -> Door:
+    """The way in: HTTP where it was asked for, else a socket.
+
+    The socket's first address is asked for here, so that a token Slack refuses ends the program and not its patience.
+    """
+    if settings.slack_signing_secret is not None and settings.slack_port is not None:
+        return partial(serving, port=settings.slack_port)
     if settings.slack_app_token is None:
         raise Misconfigured("SLACK_APP_TOKEN is not set. Example: SLACK_APP_TOKEN=xapp-…")
     token = settings.slack_app_token.get_secret_value()
     web = SlackWeb(token, settings.slack_api_url or SLACK_API, session)
-    handler = SocketHandler(app, token, web.client)
-    try:
-        handler.client.wss_uri = await _first_address(web, token)
-        await handler.connect_async()  # type: ignore[no-untyped-call]
-        yield
-    finally:
-        await handler.close_async()  # type: ignore[no-untyped-call]
-
-
-async def _first_address(web: SlackWeb, token: str) -> str:
-    """An address to connect to: asked for here, so that a wrong token ends the program and not its patience."""
     while True:
         try:
-            return await web.socket_address(token)
+            return partial(connected, app_token=token, web=web.client, address=await web.socket_address(token))
         except Misconfigured as error:
-            raise Misconfigured(
-                f"Slack refuses SLACK_APP_TOKEN. It must be an app-level token, xapp-…: {error}"
-            ) from error
+            raise Misconfigured("Slack refuses SLACK_APP_TOKEN. It must be an app-level token: xapp-…") from error
         except SurfaceError as error:
             log.warning("slack_not_reached", why=str(error), again_in_s=_AGAIN_S)
             await asyncio.sleep(_AGAIN_S)

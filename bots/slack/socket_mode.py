@@ -4,6 +4,8 @@ The address that `apps.connections.open` gives opens one connection, once. The S
 failed, and tries it for ever: https://github.com/slackapi/python-slack-sdk/issues/1922. Next: `app.py`.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -54,3 +56,15 @@ class SocketHandler(AsyncSocketModeHandler):
         self.app_token = app_token
         self.client = FreshSocket(app_token=app_token, logger=app.logger, web_client=web, ping_interval=PING_S)
         self.client.socket_mode_request_listeners.append(self.handle)  # type: ignore[arg-type]  # as bolt itself does
+
+
+@asynccontextmanager
+async def connected(app: AsyncApp, app_token: str, web: AsyncWebClient, address: str) -> AsyncIterator[None]:
+    """The app, connected first at `address`, until the block ends."""
+    handler = SocketHandler(app, app_token, web)
+    try:
+        handler.client.wss_uri = address
+        await handler.connect_async()  # type: ignore[no-untyped-call]
+        yield
+    finally:
+        await handler.close_async()  # type: ignore[no-untyped-call]

@@ -17,14 +17,14 @@ from bots.slack.context import read_context, with_context, with_new_text
 from bots.slack.errands import Errands, InTurn
 from bots.slack.markup import mentioned, readable, without_mention
 from bots.slack.parse import Deleted, Edited, Said
+from bots.slack.receipting import Receipting
 from bots.slack.telling import not_taken, whisper
 from bots.slack.workspaces import Workspace
 from core.domain.chat import Author, Chat, ChatSettings, Place
 from core.domain.message import FileIn
 from core.domain.states import MessageState
 from core.errors import BadInput, ThreadworkError
-from core.ports import Accepted, Receipt, Stores
-from core.surfaces.slack.receipts import EMOJI
+from core.ports import Accepted, Stores
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -33,6 +33,7 @@ ASIDE: Final = "!aside"
 NOTHING_SAID: Final = "(I was called here without a word. Please read what was said, and help.)"
 # The database may be starting anew: so many seconds are waited before each further try.
 RETRY_S: Final = (0.3, 0.7, 1.5, 3.0)
+LOOK_AGAIN_S: Final = 2.5
 _MOST_KNOWN: Final = 10_000
 
 
@@ -56,14 +57,14 @@ class Taking:
         intake: Intake,
         stores: Stores,
         errands: Errands,
+        receipting: Receipting,
         defaults: ChatSettings,
-        retry_s: Sequence[float] = RETRY_S,
     ) -> None:
         self.intake = intake
         self._stores = stores
         self._errands = errands
+        self._receipting = receipting
         self._defaults = defaults
-        self._retry_s = retry_s
         self.in_turn = InTurn()
         # The chats seen of late, for when the database cannot be asked.
         self._known: OrderedDict[str, None] = OrderedDict()
@@ -85,12 +86,20 @@ class Taking:
                 words = not_taken(error)
                 self._errands.start(whisper(workspace, said.place, said.user, words), "tell it was not taken")
 
-    async def _said(self, said: Said, workspace: Workspace, command: Bang) -> None:
+    async def _look_again(self, said: Said, workspace: Workspace, command: Bang) -> None:
+        """Another bot may have been taking in the mention that begins the chat while its follow-up came here."""
+        await asyncio.sleep(LOOK_AGAIN_S)
+        async with self.in_turn.turn(said.place.key):
+            await self._said(said, workspace, command, is_second_look=True)
+
+    async def _said(self, said: Said, workspace: Workspace, command: Bang, *, is_second_look: bool = False) -> None:
         chat = await self._find(said.place) if said.thread else None
         if chat is not None:
             self._remember(said.place.key)
         words = without_mention(said.text, workspace.user).strip()
         is_called = said.is_mention or said.is_direct
+        if chat is None and not is_called and not is_second_look:
+            self._errands.start(self._look_again(said, workspace, command), "look again for its chat")
         if words.startswith(ASIDE) or (not is_called and (chat is None or chat.settings.mention_only)):
             return
         if await command(words, said.user, said.place, workspace) or (not is_called and mentioned(words)):
@@ -108,7 +117,7 @@ class Taking:
         )
         self._remember(offer.place.key)
         if accepted.is_new:
-            self._errands.start(self._show_taken(workspace, offer.place, accepted), "show that it was taken")
+            self._errands.start(self._receipting.show(workspace, offer.place, accepted), "show that it was taken")
         return accepted
 
     async def edited(self, edited: Edited, workspace: Workspace) -> None:
@@ -159,7 +168,7 @@ class Taking:
 
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do it, again and again for some seconds while what it needs is away."""
-        for wait_s in self._retry_s:
+        for wait_s in RETRY_S:
             try:
                 return await work()
             except ThreadworkError as error:
@@ -173,17 +182,6 @@ class Taking:
         self._known.move_to_end(key)
         if len(self._known) > _MOST_KNOWN:
             self._known.popitem(last=False)
-
-    async def _show_taken(self, workspace: Workspace, place: Place, accepted: Accepted) -> None:
-        """Put 👀 on the message; take it off again if a worker was quicker, whose reaction then stands."""
-        message, emoji = accepted.message, EMOJI[Receipt.QUEUED]
-        try:
-            await workspace.web.react(place.channel, message.external_id, emoji)
-            queued = await self._stores.messages.queued(accepted.chat.id)
-            if all(one.id != message.id for one in queued):
-                await workspace.web.unreact(place.channel, message.external_id, emoji)
-        except ThreadworkError as error:
-            log.warning("receipt_not_shown", chat=place.key, why=str(error))
 
 
 def _may_be_ours(said: Said, workspace: Workspace) -> bool:

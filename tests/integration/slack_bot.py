@@ -129,9 +129,9 @@ def settings_for(slack: SlackDouble, database_url: str, redis_url: str, folder: 
 
 
 @asynccontextmanager
-async def open_scene(slack: SlackDouble, settings: Settings) -> AsyncIterator[Scene]:
+async def open_scene(slack: SlackDouble, settings: Settings, *, sockets: int = 1) -> AsyncIterator[Scene]:
     async with open_stores(str(settings.database_url)) as stores, open_slack(settings):
-        await slack.connected(within=60)
+        await slack.connected(sockets, within=60)
         yield Scene(slack, slack.workspace("T1"), stores, settings)
 
 
