@@ -1,5 +1,7 @@
 """What dies under a run: the agent's program, its sandbox, the event bus, the journal's old bytes. The turn goes on."""
 
+import asyncio
+
 import pytest
 import redis as redis_sync
 
@@ -7,6 +9,7 @@ from core.domain import events as e
 from core.domain.approval import Verdict
 from core.domain.chat import Mode
 from core.domain.states import TurnState
+from core.errors import ProcessGone
 from tests.stage import ScriptedChat, Stage, at_gate, bash, says
 
 LOOP = "until [ -e go ]; do python3 -c 'import time; time.sleep(0.05)'; done"
@@ -100,6 +103,21 @@ async def test_an_agent_that_died_between_turns_is_started_on_its_memory(stage: 
     assert b"One." in chat.requests[-1].raw
     assert await _words(chat) in ([], [RESTARTED])
     assert len(chat.requests) == 2
+
+
+async def test_a_program_that_no_longer_reads_counts_as_gone(chat: ScriptedChat) -> None:
+    await chat.say("One.", [says("First.")])
+    await chat.is_done("First.")
+    sandbox = await chat.sandbox()
+
+    pid = await sandbox.start("exec <&-; exec python3 -c 'import time; time.sleep(60)'")
+
+    async def say_on() -> None:
+        while True:
+            await sandbox.send_stdin(pid, "Are you there?\n")
+
+    with pytest.raises(ProcessGone):
+        await asyncio.wait_for(say_on(), 30)
 
 
 async def test_an_agent_that_died_unseen_is_heard_out(stage: Stage, chat: ScriptedChat) -> None:

@@ -24,6 +24,8 @@ FILE_S: Final = 120.0
 UPLOAD_S: Final = 900.0
 # Pieces of output waiting for their reader; past that the SDK, the server and the process feel it.
 FOLLOW_PIECES: Final = 64
+# envd's words for a pipe whose reader is gone; until it has noticed the end, the process still counts as running.
+_NOBODY_READS: Final = ("stdin not enabled or closed", "broken pipe", "file already closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +179,15 @@ class E2BSandbox:
             await _let_go(handle, ended)
 
     async def send_stdin(self, pid: int, data: str) -> None:
-        """Write to a process's stdin."""
-        with _translated("the agent's process", gone_means=ProcessGone):
-            async with asyncio.timeout(CALL_S):
-                await self._sdk.commands.send_stdin(pid, data, request_timeout=CALL_S)
+        """Write to a process's stdin. Raises `ProcessGone` also for one that has just ended, or reads no more."""
+        try:
+            with _translated("the agent's process", gone_means=ProcessGone):
+                async with asyncio.timeout(CALL_S):
+                    await self._sdk.commands.send_stdin(pid, data, request_timeout=CALL_S)
+        except SandboxError as error:
+            if any(words in str(error).lower() for words in _NOBODY_READS):
+                raise ProcessGone(str(error)) from error
+            raise
 
     async def read_file(self, path: str) -> bytes:
         """A file's bytes. Raises `FileNotFoundError` when there is none."""
