@@ -133,6 +133,29 @@ def test_a_chat_uses_the_stack_that_runs(installed: Installation, up: Up, job: S
     assert (data_dir / "postgres" / "postmaster.pid").read_text() == postmaster
 
 
+def test_a_pipe_that_ends_while_a_question_is_open_leaves_it_open_for_the_next_who_answers(
+    installed: Installation,
+) -> None:
+    left = subprocess.run(
+        [THREADWORK, "chat", "--name", "left", "--plain"],
+        input=f"{JOB}\n",
+        cwd=installed.folder,
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (left.returncode, left.stderr) == (0, "")
+    assert left.stdout.rstrip().endswith("The question stays open; it waits for you in this chat.")
+
+    joined = installed.chat("left", "Go on.")
+
+    assert joined.code == 0, joined.err
+    assert joined.events[0]["type"] == "message_steered"
+    assert {event["state"] for event in joined.of("approval_settled")} == {"allowed"}
+
+
 def test_a_stopped_stack_leaves_nothing_behind_and_the_next_one_goes_on(
     installed: Installation, up: Up, job: Spoken
 ) -> None:
@@ -159,26 +182,3 @@ def test_a_stopped_stack_leaves_nothing_behind_and_the_next_one_goes_on(
     assert other.output_of("Bash") == ["/home/user/work"]
     assert log.splitlines().count("ready") == 1
     until(lambda: processes_of(installed.data_dir) == [])
-
-
-def test_a_pipe_that_ends_while_a_question_is_open_leaves_it_open_for_the_next_who_answers(
-    installed: Installation,
-) -> None:
-    left = subprocess.run(
-        [THREADWORK, "chat", "--name", "left", "--plain"],
-        input=f"{JOB}\n",
-        cwd=installed.folder,
-        env=installed.environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert (left.returncode, left.stderr) == (0, "")
-    assert left.stdout.rstrip().endswith("The question stays open; it waits for you in this chat.")
-
-    joined = installed.chat("left", "Go on.")
-
-    assert joined.code == 0, joined.err
-    assert joined.events[0]["type"] == "message_steered"
-    assert {event["state"] for event in joined.of("approval_settled")} == {"allowed"}

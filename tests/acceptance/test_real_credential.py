@@ -51,7 +51,6 @@ def test_the_job_runs_on_that_server_with_the_real_credential(installed: Install
     assert spoken.last["cost_usd"] > 0
     assert [event["state"] for event in spoken.of("approval_settled")] == ["allowed", "allowed"]
     assert "scripted model" not in spoken.out
-    assert installed.run("files", "job", "hello.py").out == PROGRAM
     assert len(model.requests) >= 3
     assert model.credentials == {model.key}
 
@@ -61,7 +60,7 @@ def test_the_key_is_nowhere_but_in_the_gateway(stack: tuple[Installation, Up], m
     # The command stays until it was looked at from outside, too.
     held = "touch looked; n=0; until [ -e go ] || [ $n -gt 1200 ]; do n=$((n+1)); sleep 0.05; done; ls go"
     prompt = script_prompt([bash(look_inside(model.key))], [bash(held)], [bash("env; ps")], [{"text": "Nothing."}])
-    chat = installed.start(*chat_arguments("looking", prompt), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    chat = installed.start(*chat_arguments("job", prompt), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     (mark,) = until(lambda: list((installed.data_dir / "sandboxes").glob("**/work/looked")))
 
     family = descendants(up.pid)
@@ -108,9 +107,9 @@ def test_turns_follow_one_another_in_one_warm_process(installed: Installation, m
 
 def test_a_model_that_refuses_fails_the_turn_and_the_next_one_works(installed: Installation) -> None:
     refused = installed.chat(
-        "refused", script_prompt([{"status": 401, "message": "invalid x-api-key", "times": 0}]), "never"
+        "troubled", script_prompt([{"status": 401, "message": "invalid x-api-key", "times": 0}]), "never"
     )
-    again = installed.chat("refused", script_prompt([{"text": "Here I am."}]))
+    again = installed.chat("troubled", script_prompt([{"text": "Here I am."}]))
 
     assert refused.code == 1
     assert len(refused.turns) == 1
@@ -126,7 +125,9 @@ def held_prompt(gate: str) -> str:
 
 def test_ctrl_c_stops_the_turn(installed: Installation, model: Model) -> None:
     chat = installed.start(
-        *chat_arguments("stopped", held_prompt("stopped"), "never said"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *chat_arguments("troubled", held_prompt("stopped"), "never said"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     model.wait_at("stopped")
     until_begun(chat)
@@ -134,20 +135,20 @@ def test_ctrl_c_stops_the_turn(installed: Installation, model: Model) -> None:
     chat.send_signal(signal.SIGINT)
 
     assert_stopped(chat)
-    after = installed.chat("stopped", script_prompt([{"text": "Here I am."}]))
+    after = installed.chat("troubled", script_prompt([{"text": "Here I am."}]))
     assert (after.code, after.last["text"]) == (0, "Here I am.")
 
 
 def test_somebody_else_in_the_chat_can_stop_its_turn(installed: Installation, model: Model) -> None:
     chat = installed.start(
-        *chat_arguments("shared", held_prompt("shared")), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *chat_arguments("troubled", held_prompt("shared")), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     model.wait_at("shared")
     until_begun(chat)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    other = installed.start("chat", "--name", "shared", "--plain", **pipes)
+    other = installed.start("chat", "--name", "troubled", "--plain", **pipes)
     assert other.stdout is not None
-    assert other.stdout.readline() == "Threadwork · chat shared · mode ask\n"
+    assert other.stdout.readline() == "Threadwork · chat troubled · mode ask\n"
     other.send_signal(signal.SIGINT)
     assert other.stdout.readline().startswith("Stopping…")
 
