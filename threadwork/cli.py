@@ -126,11 +126,19 @@ def worker(data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def slack(data_dir: DataDir = None) -> None:
+def slack(
+    data_dir: DataDir = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Print the manifest to create the Slack app with.")
+    ] = False,
+) -> None:
     """Run the Slack bot on DATABASE_URL and REDIS_URL."""
-    from threadwork.slack import run_slack
+    from threadwork.slack import print_manifest, run_slack
 
-    _run(run_slack(_settings(data_dir)))
+    if manifest:
+        print_manifest(_settings(data_dir))
+    else:
+        _run(run_slack(_settings(data_dir)))
 
 
 @app.command()

@@ -1,8 +1,17 @@
 """`threadwork slack`: the Slack bot as a program of its own. Several may run side by side."""
 
+import sys
+
 from core.log import set_up
 from core.settings import Settings
 from threadwork.parts import say_ready, stop_signal
+
+
+def print_manifest(settings: Settings) -> None:
+    """The manifest of the Slack app that these settings are for."""
+    from bots.slack.manifest import manifest_yaml
+
+    sys.stdout.write(manifest_yaml(command=settings.slack_command))
 
 
 async def run_slack(settings: Settings) -> int:

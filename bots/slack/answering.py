@@ -6,21 +6,21 @@ be filled in after. Next: `modals.py`.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 
+from bots.deciding import MAY_NOT, PLAIN, answers_to, in_chat
 from bots.edits import with_edit
 from bots.intake import Intake
 from bots.slack import modals
 from bots.slack.asked import Pressed, Submitted
-from bots.slack.people import in_chat
 from bots.slack.telling import whisper, words_of
 from bots.slack.workspaces import Workspace
-from core.domain.approval import Approval, ApprovalId, Decision, Verdict, decided_words, questions_of
+from core.domain.approval import Approval, ApprovalId, Decision, Verdict, decided_words
 from core.domain.chat import Author, Chat, Place, Platform, Role
 from core.domain.states import ApprovalState
 from core.errors import AlreadyDecided, NotAllowed, NotFound, ThreadworkError
@@ -30,16 +30,6 @@ from core.surfaces.presses import Verb
 log = structlog.get_logger(__name__)
 # A form that is not known by then opens empty.
 QUICK_S: Final = 1.0
-_PLAIN: Final = {
-    Verb.ALLOW: Verdict.ALLOW,
-    Verb.ALWAYS: Verdict.ALWAYS,
-    Verb.ACCEPT_EDITS: Verdict.ACCEPT_EDITS,
-    Verb.DENY: Verdict.DENY,
-}
-MAY_NOT: Final = (
-    "Only those who are in this chat may decide: who started it, whom they invite, and admins. "
-    "Ask one of them to write: !invite @you"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +70,10 @@ class Answering:
                 chosen = dict(pressed.chosen)
                 if press.question is not None and press.option is not None:
                     chosen[press.question] = (press.option,)
-                await self._decide(asking, _answers(asking.approval, chosen, {}))
+                await self._decide(asking, answers_to(asking.approval, chosen, {}))
             case verb:
                 asking = await self._look_up(press.subject, pressed.user, pressed.channel, workspace)
-                await self._decide(asking, Decision(_PLAIN[verb]))
+                await self._decide(asking, Decision(PLAIN[verb]))
 
     async def submitted(self, form: Submitted, workspace: Workspace) -> Mapping[str, str]:
         """Take a form back in. Returns what is wrong with it, by field; nothing when all is well."""
@@ -168,20 +158,7 @@ def _decision(form: Submitted, approval: Approval) -> Decision:
                 for block, text in form.texts.items()
                 if block.startswith(f"{modals.WORDS}:") and text
             }
-            return _answers(approval, form.chosen, words)
-
-
-def _answers(approval: Approval, chosen: Mapping[int, Sequence[int]], words: Mapping[int, str]) -> Decision:
-    """The answers to all of an approval's questions. Raises `NotFound` for one that is not answered."""
-    answers = {}
-    for number, question in enumerate(questions_of(approval.input)):
-        labels = [question.options[at].label for at in chosen.get(number, ()) if at < len(question.options)]
-        if number in words:
-            labels.append(words[number])
-        if not labels:
-            raise NotFound(f"Please answer this, too: {question.text}")
-        answers[question.text] = ", ".join(labels)
-    return Decision(Verdict.ALLOW, answers=answers)
+            return answers_to(approval, form.chosen, words)
 
 
 def _refusal(error: ThreadworkError) -> str:

@@ -16,10 +16,10 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 
+from bots.errands import Errands
 from bots.intake import Intake
 from bots.slack.answering import Answering
 from bots.slack.commands import Commands
-from bots.slack.errands import Errands
 from bots.slack.handling import Handling, Parts
 from bots.slack.http_mode import serving
 from bots.slack.listener import Listener

@@ -4,51 +4,21 @@ A line that begins with `!` and none of these words is a message like any other.
 one who may decide in it, and only an admin lets it do everything unasked. Next: `slash.py`.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
 
+from bots.bang import MODEL, QUEUE, Command, parse_bang
+from bots.deciding import MAY_NOT, in_chat
 from bots.intake import Intake
 from bots.slack import words
-from bots.slack.answering import MAY_NOT
 from bots.slack.markup import mentioned
-from bots.slack.people import in_chat
 from bots.slack.starting import Starting
 from bots.slack.telling import announce, whisper, words_of
 from bots.slack.workspaces import Workspace
-from core.domain.chat import Author, Busy, Chat, Mode, Place, Role
+from bots.words import BUSY, MODES
+from core.domain.chat import Author, Chat, Mode, Place, Role
 from core.errors import BadInput, NotAllowed, NotFound, ThreadworkError
 from core.ports import Stores
 from core.surfaces.slack.escaping import escape
-
-_COMMAND: Final = re.compile(r"!(\w+)(?:\s+(.*))?\Z", re.DOTALL)
-_MODEL: Final = re.compile(r"[\w.:/@\[\]-]{1,100}")
-_QUEUE: Final = {
-    "on": Busy.QUEUE,
-    "off": Busy.STEER,
-    "interrupt": Busy.INTERRUPT,
-    "queue": Busy.QUEUE,
-    "steer": Busy.STEER,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command as written: its word, and what follows."""
-
-    name: str
-    rest: str
-    user: str
-    place: Place
-
-
-def parse_bang(text: str, user: str, place: Place) -> Command | None:
-    """A `!` command; None for what is none of ours."""
-    found = _COMMAND.match(text.strip())
-    if found is None or found[1].lower() not in NAMES:
-        return None
-    return Command(found[1].lower(), (found[2] or "").strip(), user, place)
 
 
 class Commands:
@@ -104,7 +74,7 @@ class Commands:
     async def _model(self, command: Command, chat: Chat, workspace: Workspace) -> str:
         if not command.rest:
             return words.settings(chat.settings)
-        if not _MODEL.fullmatch(command.rest):
+        if not MODEL.fullmatch(command.rest):
             raise BadInput("That is no name of a model. Example: !model claude-sonnet-4-5")
         person = await self._must_decide(command, chat, workspace)
         model = None if command.rest.lower() == "default" else command.rest
@@ -124,7 +94,7 @@ class Commands:
             raise NotAllowed("Only an admin of the workspace may let the agent do everything without asking.")
         await self._intake.change(chat, mode=mode)
         return await self._announced(
-            command, workspace, f"{escape(person.name)} set the mode to `{mode}`: the agent {words.MODES[mode]}."
+            command, workspace, f"{escape(person.name)} set the mode to `{mode}`: the agent {MODES[mode]}."
         )
 
     async def _queue(self, command: Command, chat: Chat, workspace: Workspace) -> str:
@@ -133,13 +103,13 @@ class Commands:
             lines = [
                 f"{number}. {escape(one.author_name)}: {escape(one.text[:200])}" for number, one in enumerate(queued, 1)
             ]
-            return "\n".join(["*Waiting:*", *lines] if lines else ["Nothing waits.", words.BUSY[chat.settings.busy]])
-        busy = _QUEUE.get(command.rest.lower())
+            return "\n".join(["*Waiting:*", *lines] if lines else ["Nothing waits.", BUSY[chat.settings.busy]])
+        busy = QUEUE.get(command.rest.lower())
         if busy is None:
             raise BadInput("Write `!queue`, or `!queue on`, `!queue off`, `!queue interrupt`.")
         await self._must_decide(command, chat, workspace)
         await self._intake.change(chat, busy=busy)
-        return await self._announced(command, workspace, words.BUSY[busy])
+        return await self._announced(command, workspace, BUSY[busy])
 
     async def _mentions(self, command: Command, chat: Chat, workspace: Workspace) -> str:
         if command.rest.lower() not in {"on", "off"}:
@@ -172,6 +142,3 @@ class Commands:
         """Tell the thread of a change, as it concerns everybody; the person needs no words of their own then."""
         await announce(workspace, command.place, text)
         return ""
-
-
-NAMES: Final = frozenset({"stop", "status", "model", "mode", "queue", "mentions", "invite", "new", "help"})

@@ -1,53 +1,22 @@
 """What was said in a thread before the agent was called into it, for the agent to read.
 
-Only what people wrote, the newest when it is long; bots and our own posts are left out. It stands behind the message
-that called the agent, so an edit of that message leaves it as it is. Next: `taking.py`.
+Only what people wrote, the newest when it is long; bots and our own posts are left out. Next: `bots/context.py`.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
+from bots.context import Line
 from bots.slack.markup import mentioned, readable
 from bots.slack.workspaces import Workspace
 from core.errors import ThreadworkError
 
 log = structlog.get_logger(__name__)
-HEADING: Final = "\n\n[Said in this thread before, oldest first]\n"
-MOST_CHARS: Final = 12_000
 MOST_PAGES: Final = 20
 READ_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One earlier message."""
-
-    name: str
-    text: str
-
-
-def with_context(text: str, lines: Sequence[Line]) -> str:
-    """A message with what was said before it: as many of the newest lines as fit."""
-    kept: list[str] = []
-    room = MOST_CHARS
-    for line in reversed(lines):
-        shown = f"{line.name}: {line.text}"
-        if len(shown) > room:
-            kept.append(f"… {len(lines) - len(kept)} earlier messages are left out …")
-            break
-        room -= len(shown) + 1
-        kept.append(shown)
-    return text + HEADING + "\n".join(reversed(kept)) if kept else text
-
-
-def with_new_text(before: str, text: str) -> str:
-    """An edited message: new words, the same context."""
-    _old, heading, rest = before.partition(HEADING)
-    return text + heading + rest
 
 
 async def read_context(

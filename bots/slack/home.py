@@ -9,6 +9,7 @@ from typing import Any, Final
 from bots.slack import words
 from bots.slack.slash import SHOWN, chats_of, with_turns
 from bots.slack.workspaces import Workspace
+from bots.words import count, state
 from core.domain.chat import Chat, ChatSettings
 from core.domain.turn import Turn
 from core.ports import Stores
@@ -35,7 +36,7 @@ def home_view(
         blocks.append(section("None yet. Mention me in a channel, or write to me under *Messages*."))
     blocks += [_DIVIDER, _header("Usage")]
     turns, spent = sum(chat.turns for chat in mine), sum(chat.cost_usd for chat in mine)
-    blocks.append(section(f"{words.count(len(mine), 'chat')}, {words.count(turns, 'turn')}, ${spent:.2f}"))
+    blocks.append(section(f"{count(len(mine), 'chat')}, {count(turns, 'turn')}, ${spent:.2f}"))
     blocks += [_DIVIDER, _header("How new chats begin"), section(words.settings(defaults))]
     blocks.append(context(words.slash_help(command)))
     return {"type": "home", "blocks": blocks}
@@ -43,7 +44,7 @@ def home_view(
 
 def _chat(chat: Chat, turn: Turn | None, workspace: Workspace) -> dict[str, Any]:
     when = f"<!date^{int(chat.active_at.timestamp())}^{{date_short_pretty}}, {{time}}|{chat.active_at:%Y-%m-%d %H:%M}>"
-    return section(f"{words.link(chat, workspace)}\n{words.state(turn)} · {when} · ${chat.cost_usd:.2f}")
+    return section(f"{words.link(chat, workspace)}\n{state(turn)} · {when} · ${chat.cost_usd:.2f}")
 
 
 def _header(text: str) -> dict[str, Any]:

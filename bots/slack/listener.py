@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from slack_bolt.app.async_app import AsyncApp
 
+from bots.errands import Errands
 from bots.slack import modals
 from bots.slack.asked import Submitted, parse_command, parse_interaction
-from bots.slack.errands import Errands
 from bots.slack.handling import Handling
 from bots.slack.parse import parse_event
 

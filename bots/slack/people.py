@@ -1,4 +1,4 @@
-"""Who the people are: their names and roles, asked of Slack once and kept for a while; and who may decide.
+"""Who the people are: their names and roles, asked of Slack once and kept for a while.
 
 The answer to `users.info` is kept ten minutes, so that a busy thread costs no call a message, and an admin's new role
 soon counts. Next: `context.py`.
@@ -7,13 +7,12 @@ soon counts. Next: `context.py`.
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from bots.slack.web import SlackWeb
-from core.domain.chat import Author, Chat, Role
+from core.domain.chat import Author, Role
 from core.errors import ThreadworkError
 
 log = structlog.get_logger(__name__)
@@ -63,13 +62,3 @@ def _role_of(user: Mapping[str, Any]) -> Role:
     if user.get("is_restricted") or user.get("is_ultra_restricted") or user.get("is_stranger"):
         return Role.GUEST
     return Role.MEMBER
-
-
-def in_chat(author: Author, chat: Chat, *, is_open: bool) -> Author:
-    """The person as a member of a chat: its guests may talk, but not decide.
-
-    `is_open`: everyone in the thread may decide. Admins always may.
-    """
-    if author.role is Role.ADMIN or author.platform_id in chat.settings.may_decide:
-        return author if author.role is Role.ADMIN else replace(author, role=Role.MEMBER)
-    return replace(author, role=Role.MEMBER if is_open and author.role is not Role.GUEST else Role.GUEST)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from bots.slack.context import read_context, with_context
+from bots.context import with_context
+from bots.slack.context import read_context
 from bots.slack.markup import mentioned, readable
 from bots.slack.taking import Offer, Taking
 from bots.slack.workspaces import Workspace

@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 
 import structlog
 
+from bots.context import with_context, with_new_text
+from bots.errands import Errands, InTurn
 from bots.intake import Intake
-from bots.slack.context import read_context, with_context, with_new_text
-from bots.slack.errands import Errands, InTurn
+from bots.slack.context import read_context
 from bots.slack.markup import mentioned, readable, without_mention
 from bots.slack.parse import Deleted, Edited, Said
 from bots.slack.receipting import Receipting

@@ -7,23 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from bots.slack.workspaces import Workspace
-from core.domain.chat import Busy, Chat, ChatSettings, Mode
-from core.domain.states import TurnState
+from bots.words import BUSY, MODES, count, state
+from core.domain.chat import Chat, ChatSettings
 from core.domain.turn import Turn
 from core.surfaces.slack.escaping import escape
-
-MODES: Final = {
-    Mode.ASK: "asks before everything that changes anything",
-    Mode.AUTO: "does what is safe, asks before what is not",
-    Mode.PLAN: "only reads and plans",
-    Mode.BYPASS: "never asks",
-}
-BUSY: Final = {
-    Busy.STEER: "What you write while it works reaches it at once.",
-    Busy.QUEUE: "What you write while it works waits for its next turn.",
-    Busy.INTERRUPT: "What you write while it works stops it, and is done in its place.",
-}
-_STATES: Final = {TurnState.RUNNING: "⏳ at work", TurnState.WAITING: "✋ waits for your answer"}
 
 IN_THREAD_HELP: Final = """\
 Whatever you write in this thread reaches the agent. Besides:
@@ -60,11 +47,6 @@ def status(chat: Chat, turn: Turn | None, waiting: int) -> str:
     return "\n".join(lines)
 
 
-def count(number: int, what: str) -> str:
-    """`1 turn`, `2 turns`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def settings(of: ChatSettings) -> str:
     """How a chat is set."""
     lines = [
@@ -72,11 +54,6 @@ def settings(of: ChatSettings) -> str:
     ]
     lines.append(BUSY[of.busy] + (" It listens only when mentioned." if of.mention_only else ""))
     return "\n".join(lines)
-
-
-def state(turn: Turn | None) -> str:
-    """What a chat does, in a few words."""
-    return _STATES.get(turn.state, "idle") if turn is not None else "idle"
 
 
 def listed(rows: Sequence[tuple[Chat, Turn | None]], workspace: Workspace) -> str:

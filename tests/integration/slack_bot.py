@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from bots.slack.app import open_slack
+from bots.slack.manifest import manifest
 from core.domain.approval import Approval, ApprovalKind
 from core.domain.chat import Chat, Place, Platform
 from core.domain.message import Message
@@ -130,6 +131,8 @@ def settings_for(slack: SlackDouble, database_url: str, redis_url: str, folder: 
 
 @asynccontextmanager
 async def open_scene(slack: SlackDouble, settings: Settings, *, sockets: int = 1) -> AsyncIterator[Scene]:
+    slack.workspace("T1")
+    slack.apply_manifest(manifest())
     async with open_stores(str(settings.database_url)) as stores, open_slack(settings):
         await slack.connected(sockets, within=60)
         yield Scene(slack, slack.workspace("T1"), stores, settings)

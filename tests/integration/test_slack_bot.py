@@ -7,6 +7,7 @@ Clicks and forms are in `test_slack_bot_answers.py`, commands in `test_slack_bot
 import time
 
 from core.domain.states import MessageState
+from core.ports import Receipt
 from tests.integration.slack_bot import Scene
 
 
@@ -179,6 +180,8 @@ async def test_files_come_with_their_message(scene: Scene) -> None:
 async def test_a_receipt_that_a_worker_was_quicker_than_is_taken_back(scene: Scene) -> None:
     scene.slack.faults.delay("reactions.add", seconds=1.0)
     asked = await scene.ann.mentions("general", "quick")
-    await scene.turn(asked)
+    fence, _ = await scene.turn(asked)
+    [message] = await scene.messages(asked)
+    await scene.stores.messages.marked(fence, message.id, Receipt.STEERED.value)
     await scene.slack.until(lambda: bool(scene.slack.calls("reactions.remove")))
     await scene.slack.until(lambda: not asked.reactions)

@@ -190,7 +190,8 @@ async def test_the_home_tab_shows_my_chats(scene: Scene) -> None:
     assert "None yet" in str((await scene.slack.until(lambda: bob.home, within=60)).body["blocks"])
 
 
-async def test_slacks_own_stop_button_stops_the_turn(scene: Scene) -> None:
+async def test_where_the_app_was_made_an_agent_slacks_own_stop_button_stops_the_turn(scene: Scene) -> None:
+    scene.slack.delivery.manifest = None
     thread_ts = await scene.ann.opens_agent()
     inside = await scene.ann.dms("go", thread_ts=thread_ts)
     await scene.seen(inside)
