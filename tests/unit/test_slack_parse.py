@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bots.bang import parse_bang
+from bots.context import HEADING, MOST_CHARS, Line, with_context, with_new_text
 from bots.slack.asked import ASK_ABOUT, AskedAbout, Commanded, Pressed, Submitted, parse_command, parse_interaction
-from bots.slack.commands import parse_bang
-from bots.slack.context import HEADING, MOST_CHARS, Line, with_context, with_new_text
 from bots.slack.markup import mentioned, readable, without_mention
 from bots.slack.parse import (
     AgentStopped,
