@@ -31,8 +31,8 @@ from core.surfaces.slack.blocks import (
     section,
     weight,
 )
-from core.surfaces.slack.escaping import code, escape, inert
-from core.surfaces.slack.pieces import pieces
+from core.surfaces.slack.escaping import code, escape
+from core.surfaces.slack.pieces import inert_pieces
 
 # What stands above and below the content of a post takes the rest of what Slack allows.
 _CONTENT: Final = 10_000
@@ -116,9 +116,7 @@ def _content(approval: Approval) -> Iterator[_Part]:
             yield from map(_Part, _tool(approval))
         case ApprovalKind.PLAN:
             plan = approval.input.get("plan")
-            for piece in pieces(inert(plan if isinstance(plan, str) else ""), MARKDOWN // 4) or [
-                "_The plan is empty._"
-            ]:
+            for piece in inert_pieces(plan if isinstance(plan, str) else "", MARKDOWN // 4) or ["_The plan is empty._"]:
                 yield _Part(markdown(piece))
         case ApprovalKind.QUESTION:
             questions = questions_of(approval.input)

@@ -125,7 +125,7 @@ def texts_of(part: Any) -> Iterator[str]:
 
 def _mrkdwn(text: str) -> Block:
     # Verbatim: Slack makes no links or mentions of its own out of names and addresses.
-    return {"type": "mrkdwn", "text": cut_escaped(text, SECTION), "verbatim": True}
+    return {"type": "mrkdwn", "text": cut_escaped(text, SECTION) if text.strip() else "…", "verbatim": True}
 
 
 def _verbatim(text: str, limit: int) -> Iterator[str]:

@@ -152,7 +152,7 @@ class SlackSurface:
         """React to a person's message: the new emoji first, so that there is always one."""
         # The bot has put the first one, which no run knows of.
         new, old = EMOJI[receipt], EMOJI[before or Receipt.QUEUED]
-        if before is not None and new == old:
+        if new == old and (before is not None or receipt is not Receipt.QUEUED):
             return
         about = {"channel": place.channel, "timestamp": message}
         await self._call(place, "reactions.add", about | {"name": new}, fine="already_reacted")

@@ -8,10 +8,17 @@ from typing import Final
 
 from core.surfaces.markdown import fence_after, split
 from core.surfaces.slack.blocks import units
+from core.surfaces.slack.escaping import inert
 from core.surfaces.tables import table_end
 
 # Slack's own table block takes so many; it is not written that a table in Markdown may have more.
 _ROWS: Final = 99
+
+
+def inert_pieces(text: str, limit: int) -> list[str]:
+    """The pieces of a text that is not trusted. A few characters of no width may make a piece a little longer."""
+    # Once more after cutting: what is a code block in the whole may be none in a piece.
+    return [inert(piece) for piece in pieces(inert(text), limit)]
 
 
 def pieces(text: str, limit: int) -> list[str]:

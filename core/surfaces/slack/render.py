@@ -27,9 +27,10 @@ from core.surfaces.slack.blocks import (
     units,
 )
 from core.surfaces.slack.escaping import code, escape, inert
-from core.surfaces.slack.pieces import pieces
+from core.surfaces.slack.pieces import inert_pieces
 
 _TAIL: Final = 3_000
+_INFO: Final = 60
 _TASKS: Final = 10
 _STEPS: Final = 5
 _NOTICES: Final = 3
@@ -100,7 +101,7 @@ def _tail(answer: str) -> str:
     if (line := answer.find("\n", start, start + 1_000)) >= 0:
         start = line + 1
     fence = fence_after(answer[:start].rstrip("\n")) if "```" in answer or "~~~" in answer else None
-    opening = fence.opening if fence else ""
+    opening = cut(fence.opening.strip(), _INFO) + "\n" if fence else ""
     return "…\n\n" + balance(inert(opening + answer[start:])).strip()
 
 
@@ -108,8 +109,7 @@ def _tail(answer: str) -> str:
 
 
 def _final(view: View) -> Sequence[Payload]:
-    # Once more after cutting: what is a code block in the whole may be none in a piece.
-    parts = [inert(piece) for piece in pieces(inert(view.answer), MARKDOWN)]
+    parts = inert_pieces(view.answer, MARKDOWN)
     if not parts and not view.error:
         parts = ["_There is no text in the answer._" if view.state is TurnState.DONE else "_It wrote nothing._"]
     posts = [[markdown(part)] for part in parts] or [[]]
