@@ -4,7 +4,8 @@
 
 Where the host may make cgroups the kernel keeps the memory limit as well; here it is kept everywhere. What the
 processes hold is summed every few seconds, and over the limit the largest is killed, as the kernel would. Disk use is
-counted by a forked child, less often the longer it takes; over the limit the process that writes most is killed.
+counted by a forked child, less often the longer it takes; over the limit the process that writes most is killed, and
+again only when the use has grown on: who is to make room on a full disk must live.
 Next: `supervisor.py`.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 PERIOD_S = 2.0
 _DISK_PERIOD_S = 5.0
+_GROWTH_BYTES = 1 << 20
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -105,6 +107,7 @@ class Watch:
         self._count_at = 0.0
         self._now = 0.0
         self._used = 0
+        self._tolerated: int | None = self._disk_bytes
         self._wrote: dict[int, int] = {}
         self._looked_at = 0.0
 
@@ -146,8 +149,15 @@ class Watch:
         self._count_at = self._now + max(_DISK_PERIOD_S, 20 * (self._now - since))
         wrote = {one: written(one) for one in self._members()}
         before, self._wrote = self._wrote, wrote
-        if self._disk_bytes is not None and self._used > self._disk_bytes and wrote:
-            self._count_at = 0.0
+        if self._disk_bytes is None or self._used <= self._disk_bytes:
+            self._tolerated = self._disk_bytes
+            return
+        self._count_at = 0.0
+        if self._tolerated is None:
+            # What was killed had written on while it was counted.
+            self._tolerated = self._used + _GROWTH_BYTES
+        elif self._used > self._tolerated and wrote:
+            self._tolerated = None
             self._kill(max(wrote, key=lambda one: wrote[one] - before.get(one, 0)), "disk")
 
     def _kill(self, pid: int, what: str) -> None:
