@@ -9,7 +9,8 @@ from core.domain.chat import Mode
 from core.domain.states import TurnState
 from core.errors import BadInput
 from tests.doubles.anthropic import Reply, ToolUse, text_reply
-from tests.stage import ScriptedChat, Stage, bash, says
+from tests.integration.hosts import a_host
+from tests.stage import ScriptedChat, Stage, bash, open_stage, says
 from tests.stage.sandboxes import HASTY
 
 
@@ -249,3 +250,31 @@ async def test_a_model_that_breaks_off_once_is_asked_again(stage: Stage, chat: S
         assert end.text.endswith("and the rest."), fault
     await chat.run_ends()
     assert [post.body["text"] for post in await chat.posts()] == [turn.text for turn in await chat.turns()]
+
+
+# ------------------------------------------------------------ a full disk
+
+
+async def test_a_full_disk_costs_the_command_that_filled_it_and_can_be_cleared(
+    database_url: str, redis_url: str
+) -> None:
+    each = "open(f'part.{n}', 'wb').write(bytes(1 << 20)); time.sleep(0.05)"
+    fill = f'python3 -c "import itertools, time\nfor n in itertools.count(): {each}"'
+    with a_host("--disk-mb", "24") as host:
+        async with open_stage(database_url, redis_url, host) as stage:
+            chat = stage.chat(mode=Mode.BYPASS)
+            await chat.say("Fill.", [bash(fill)], [says("It is full.")])
+            await chat.is_done("It is full.")
+            assert await _tools(chat) == ["tool_started", "tool_failed"]
+            agent = await chat.agent()
+
+            # Nothing was made room for, and still the next turns work, for longer than the host takes to look again.
+            wait = "for i in 1 2 3; do python3 -c 'import time; time.sleep(1)'; done"
+            await chat.say("Wait.", [bash(wait)], [says("Waited.")])
+            await chat.is_done("Waited.")
+            await chat.say("Clear.", [bash("rm part.*")], [says("There is room.")])
+            await chat.is_done("There is room.")
+            await chat.run_ends()
+
+            assert await chat.agent() == agent
+            assert await chat.file("part.1") is None
