@@ -4,7 +4,7 @@ Each bullet has a test in `tests/contracts/` that runs over every implementation
 `worker/run_chat.py`) know only these; `app.py` files choose the implementations. The values are in `core/domain`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -226,6 +226,32 @@ class Posts(Protocol):
     async def sent(self, fence: Fence, post_id: UUID, external_id: str, fingerprint: str) -> None: ...
     async def edited(self, fence: Fence, post_id: UUID, fingerprint: str) -> None: ...
     async def gone(self, fence: Fence, post_id: UUID) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a tenant gave the app when it was installed there. `expires_at` None: the token is good until taken back."""
+
+    tenant: str
+    token: str
+    refresh_token: str | None = None
+    expires_at: datetime | None = None
+
+
+class Installations(Protocol):
+    """The tenants that installed the app. Tokens are encrypted where they are kept.
+
+    * `save` replaces what was kept of the tenant; `remove` of one that is not there is not an error.
+    * `renew` calls `exchange` only for a token that runs out before the given time, and of several processes that
+      renew at once one does; the others get what it got. What `exchange` raises leaves everything as it was.
+    """
+
+    async def find(self, tenant: str) -> Installation | None: ...
+    async def save(self, installation: Installation) -> None: ...
+    async def remove(self, tenant: str) -> None: ...
+    async def renew(
+        self, tenant: str, before: datetime, exchange: Callable[[Installation], Awaitable[Installation]]
+    ) -> Installation | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,9 +232,8 @@ def _workers(settings: Settings, env: Mapping[str, str]) -> list[Program]:
 def _bots(settings: Settings, env: Mapping[str, str]) -> list[Program]:
     """The bots whose tokens are set."""
     found = []
-    if settings.slack_bot_token and (
-        settings.slack_app_token or (settings.slack_signing_secret and settings.slack_port)
-    ):
+    is_slack_known = settings.slack_bot_token or (settings.slack_client_id and settings.slack_client_secret)
+    if is_slack_known and (settings.slack_app_token or (settings.slack_signing_secret and settings.slack_port)):
         found.append(Program("slack", [sys.executable, "-m", "threadwork", "slack"], "slack ready", env))
     return found
 

@@ -21,7 +21,7 @@ from core.bus.control import open_control
 from core.bus.events import RedisEventBus
 from core.crypto import find_secret
 from core.domain.chat import ChatId, Platform
-from core.errors import Misconfigured, PlaceGone
+from core.errors import Misconfigured
 from core.ports import Stores, Surface
 from core.queue import ArqWorkQueue
 from core.settings import Settings
@@ -142,7 +142,7 @@ async def _open_surfaces(settings: Settings, engine: AsyncEngine, stack: AsyncEx
     if settings.slack_bot_token is not None or settings.slack_client_id is not None:
         from core.surfaces.slack.client import SlackSurface
 
-        opened = SlackSurface.open(partial(_slack_token, settings), settings.slack_api_url)
+        opened = SlackSurface.open(await _slack_tokens(settings, engine, stack), settings.slack_api_url)
         surfaces[Platform.SLACK] = await stack.enter_async_context(opened)
     if settings.discord_token is not None:
         from core.surfaces.discord.client import DiscordSurface
@@ -154,11 +154,30 @@ async def _open_surfaces(settings: Settings, engine: AsyncEngine, stack: AsyncEx
     return surfaces
 
 
-async def _slack_token(settings: Settings, tenant: str) -> str:
-    """The bot token of a Slack workspace. Raises `PlaceGone` for one that has not installed the app."""
-    if settings.slack_bot_token is None:
-        raise PlaceGone(f"Threadwork is not installed in the Slack workspace {tenant}. An admin must install it again.")
-    return settings.slack_bot_token.get_secret_value()
+async def _slack_tokens(
+    settings: Settings, engine: AsyncEngine, stack: AsyncExitStack
+) -> Callable[[str], Awaitable[str]]:
+    """Finds a Slack workspace's bot token: the one given, or that of its installation, renewed when it runs out."""
+    if settings.slack_bot_token is not None:
+        given = settings.slack_bot_token.get_secret_value()
+
+        async def the_one(_tenant: str) -> str:
+            return given
+
+        return the_one
+    if settings.slack_client_id is None or settings.slack_client_secret is None:
+        raise Misconfigured("SLACK_CLIENT_ID and SLACK_CLIENT_SECRET go together: set both, or neither.")
+    import aiohttp
+
+    from core.store.installations import PostgresInstallations
+    from core.surfaces.slack.client import API_URL
+    from core.surfaces.slack.tokens import SlackTokens
+
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    secret = find_secret(_secret_text(settings), settings.threadwork_data_dir)
+    client = (settings.slack_client_id, settings.slack_client_secret.get_secret_value())
+    api_url = settings.slack_api_url or API_URL
+    return SlackTokens(PostgresInstallations(engine, secret), client, session, api_url).token_of
 
 
 def _server(settings: Settings) -> SandboxServer:

@@ -5,45 +5,42 @@ its end, and everything is closed in the reverse order. Next: `listener.py`.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import structlog
-from slack_bolt.app.async_app import AsyncApp
-from slack_bolt.authorization import AuthorizeResult
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bots.errands import Errands
 from bots.intake import Intake
 from bots.slack.answering import Answering
 from bots.slack.commands import Commands
+from bots.slack.doors import AGAIN_S, SLACK_API, bolt_for, find_door
 from bots.slack.handling import Handling, Parts
-from bots.slack.http_mode import serving
+from bots.slack.installing import Installing
 from bots.slack.listener import Listener
 from bots.slack.receipting import Receipting
 from bots.slack.slash import Slash
-from bots.slack.socket_mode import connected
 from bots.slack.starting import Starting
 from bots.slack.taking import Taking
-from bots.slack.web import SlackWeb
-from bots.slack.workspaces import OneWorkspace, Workspaces
+from bots.slack.workspaces import ManyWorkspaces, OneWorkspace, Workspaces
 from core.bus.budget import RedisEditBudget
 from core.bus.connection import open_redis
 from core.bus.control import open_control
+from core.crypto import find_secret
 from core.domain.chat import ChatSettings
-from core.errors import Ambiguous, Misconfigured, RateLimited, SurfaceError
+from core.errors import Ambiguous, Misconfigured, RateLimited
 from core.ports import Stores
 from core.queue import ArqWorkQueue
 from core.settings import Settings
-from core.store.stores import open_stores
+from core.store.engine import open_engine
+from core.store.installations import PostgresInstallations
+from core.store.stores import stores_on
+from core.surfaces.slack.tokens import SlackTokens
 
 log = structlog.get_logger(__name__)
-SLACK_API: Final = "https://slack.com/api/"
-_AGAIN_S: Final = 5.0
-Door = Callable[[AsyncApp], AbstractAsyncContextManager[None]]
 
 
 @asynccontextmanager
@@ -54,9 +51,10 @@ async def open_slack(settings: Settings) -> AsyncIterator[None]:
         raise Misconfigured(f"{missing} is not set. Set it, or run everything on this machine with: threadwork up")
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        workspaces = await _workspaces(settings, session)
-        door = await _door(settings, session)
-        stores = await stack.enter_async_context(open_stores(settings.database_url))
+        engine = await stack.enter_async_context(open_engine(settings.database_url))
+        workspaces, pages = await _workspaces(settings, session, engine)
+        door = await find_door(settings, session, pages)
+        stores = stores_on(engine)
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         control = await stack.enter_async_context(open_control(redis))
         queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
@@ -64,7 +62,7 @@ async def open_slack(settings: Settings) -> AsyncIterator[None]:
         stack.push_async_callback(errands.close)
         receipting = Receipting(stores.messages, RedisEditBudget(redis))
         parts = _parts(settings, Intake(stores, control, queue), stores, errands, receipting)
-        app = _bolt(settings, workspaces)
+        app = bolt_for(settings, workspaces)
         Listener(Handling(workspaces, parts), errands).listen(app)
         await stack.enter_async_context(door(app))
         yield
@@ -93,65 +91,26 @@ def _defaults(settings: Settings) -> ChatSettings:
     return ChatSettings(mode=settings.threadwork_mode, model=settings.threadwork_model)
 
 
-async def _workspaces(settings: Settings, session: aiohttp.ClientSession) -> Workspaces:
-    if settings.slack_bot_token is None:
+async def _workspaces(
+    settings: Settings, session: aiohttp.ClientSession, engine: AsyncEngine
+) -> tuple[Workspaces, Sequence[web.RouteDef]]:
+    """The one workspace of SLACK_BOT_TOKEN, or those that install the app on the pages that come with it."""
+    api_url = settings.slack_api_url or SLACK_API
+    if settings.slack_bot_token is not None:
+        return await _one(settings.slack_bot_token.get_secret_value(), api_url, session), ()
+    if settings.slack_client_id is None or settings.slack_client_secret is None:
         raise Misconfigured("SLACK_BOT_TOKEN is not set. Example: SLACK_BOT_TOKEN=xoxb-…")
-    token = settings.slack_bot_token.get_secret_value()
+    given = settings.threadwork_secret_key
+    secret = find_secret(given.get_secret_value() if given else None, settings.threadwork_data_dir)
+    client = (settings.slack_client_id, settings.slack_client_secret.get_secret_value())
+    tokens = SlackTokens(PostgresInstallations(engine, secret), client, session, api_url)
+    return ManyWorkspaces(tokens, api_url, session), Installing(tokens, settings.slack_client_id, secret).routes
+
+
+async def _one(token: str, api_url: str, session: aiohttp.ClientSession) -> OneWorkspace:
     while True:
         try:
-            return await OneWorkspace.open(token, settings.slack_api_url or SLACK_API, session)
+            return await OneWorkspace.open(token, api_url, session)
         except (Ambiguous, RateLimited) as error:
-            log.warning("slack_not_reached", why=str(error), again_in_s=_AGAIN_S)
-            await asyncio.sleep(_AGAIN_S)
-
-
-def _bolt(settings: Settings, workspaces: Workspaces) -> AsyncApp:
-    async def authorize(team_id: str | None) -> AuthorizeResult | None:
-        workspace = await workspaces.find(team_id or "")
-        if workspace is None:
-            return None
-        return AuthorizeResult(
-            enterprise_id=None,
-            team_id=workspace.team,
-            bot_user_id=workspace.user,
-            bot_id=workspace.bot,
-            bot_token=workspace.token,
-        )
-
-    signing = settings.slack_signing_secret
-    return AsyncApp(
-        name="threadwork",
-        logger=_quiet(),
-        authorize=authorize,  # type: ignore[arg-type]  # None is how it says that it is not installed
-        signing_secret=signing.get_secret_value() if signing else "",
-        attaching_conversation_kwargs_enabled=False,
-    )
-
-
-def _quiet() -> logging.Logger:
-    """Bolt's logger, without what it says of tokens in the environment, which are ours to use."""
-    logger = logging.getLogger("slack_bolt.threadwork")
-    logger.setLevel(max(logging.WARNING, logging.getLogger().level))
-    logger.addFilter(lambda record: "will be ignored" not in record.getMessage())
-    return logger
-
-
-async def _door(settings: Settings, session: aiohttp.ClientSession) -> Door:
-    """The way in: HTTP where it was asked for, else a socket.
-
-    The socket's first address is asked for here, so that a token Slack refuses ends the program and not its patience.
-    """
-    if settings.slack_signing_secret is not None and settings.slack_port is not None:
-        return partial(serving, port=settings.slack_port)
-    if settings.slack_app_token is None:
-        raise Misconfigured("SLACK_APP_TOKEN is not set. Example: SLACK_APP_TOKEN=xapp-…")
-    token = settings.slack_app_token.get_secret_value()
-    web = SlackWeb(token, settings.slack_api_url or SLACK_API, session)
-    while True:
-        try:
-            return partial(connected, app_token=token, web=web.client, address=await web.socket_address(token))
-        except Misconfigured as error:
-            raise Misconfigured("Slack refuses SLACK_APP_TOKEN. It must be an app-level token: xapp-…") from error
-        except SurfaceError as error:
-            log.warning("slack_not_reached", why=str(error), again_in_s=_AGAIN_S)
-            await asyncio.sleep(_AGAIN_S)
+            log.warning("slack_not_reached", why=str(error), again_in_s=AGAIN_S)
+            await asyncio.sleep(AGAIN_S)

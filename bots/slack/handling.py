@@ -55,6 +55,10 @@ class Handling:
 
     async def event(self, event: Event) -> None:
         """Something happened in a workspace."""
+        if isinstance(event, Uninstalled):
+            log.info("uninstalled", team=event.team)
+            await self._workspaces.forget(event.team)
+            return
         workspace = await self._find(event.team)
         if workspace is None:
             return
@@ -70,8 +74,6 @@ class Handling:
                 await self._agent_stopped(event, workspace)
             case HomeOpened():
                 await show_home(event.user, workspace, parts.stores, parts.defaults, parts.command)
-            case Uninstalled():
-                await self._workspaces.forget(event.team)
             case _:
                 assert_never(event)
 

@@ -1,11 +1,11 @@
 """Events by HTTP: an address that Slack posts to, for those who do not want Socket Mode.
 
 Bolt checks each signature; what it would stumble over before that is refused here. TLS is the proxy's in front.
-Next: `app.py`.
+Next: `doors.py`.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,10 +20,10 @@ Serve = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @asynccontextmanager
-async def serving(app: AsyncApp, port: int, more: "tuple[web.RouteDef, ...]" = ()) -> AsyncIterator[None]:
+async def serving(port: int, routes: Sequence[web.RouteDef]) -> AsyncIterator[None]:
     """Serve until the block ends; what is being answered then is answered."""
     site = web.Application(client_max_size=MOST_BYTES)
-    site.add_routes([web.post(PATH, _events(app)), *more])
+    site.add_routes(routes)
     runner = web.AppRunner(site, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     try:
@@ -32,6 +32,11 @@ async def serving(app: AsyncApp, port: int, more: "tuple[web.RouteDef, ...]" = (
         yield
     finally:
         await runner.cleanup()
+
+
+def events_route(app: AsyncApp) -> web.RouteDef:
+    """Where Slack posts everything to."""
+    return web.post(PATH, _events(app))
 
 
 def _events(app: AsyncApp) -> Serve:

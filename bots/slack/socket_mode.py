@@ -1,7 +1,7 @@
 """Socket Mode: bolt's handler, on a client that asks for a new address whenever it must connect again.
 
 The address that `apps.connections.open` gives opens one connection, once. The SDK's client keeps one whose upgrade
-failed, and tries it for ever: https://github.com/slackapi/python-slack-sdk/issues/1922. Next: `app.py`.
+failed, and tries it for ever: https://github.com/slackapi/python-slack-sdk/issues/1922. Next: `doors.py`.
 """
 
 from collections.abc import AsyncIterator

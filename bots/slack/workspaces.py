@@ -1,6 +1,7 @@
 """The workspaces the app is in, and the app's way into each: its token, its user, its people.
 
-`OneWorkspace` is for a token given by SLACK_BOT_TOKEN. Next: `listener.py`.
+`OneWorkspace` is for a token given by SLACK_BOT_TOKEN, `ManyWorkspaces` for those that installed the app.
+Next: `listener.py`.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import aiohttp
 
 from bots.slack.people import People
 from bots.slack.web import SlackWeb
+from core.surfaces.slack.tokens import SlackTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +75,30 @@ class OneWorkspace:
 
     async def forget(self, team: str) -> None:
         """Nothing: the token is the operator's to change."""
+
+
+class ManyWorkspaces:
+    """`Workspaces` for those that installed the app by OAuth."""
+
+    def __init__(self, tokens: SlackTokens, base_url: str, session: aiohttp.ClientSession) -> None:
+        self._tokens = tokens
+        self._base_url = base_url
+        self._session = session
+        self._known: dict[str, Workspace] = {}
+
+    async def find(self, team: str) -> Workspace | None:
+        """The workspace, with the token that is good now."""
+        installed = await self._tokens.find(team)
+        if installed is None:
+            self._known.pop(team, None)
+            return None
+        known = self._known.get(team)
+        if known is None or known.token != installed.token:
+            web = SlackWeb(installed.token, self._base_url, self._session)
+            known = self._known[team] = workspace_of(await web.whoami(), installed.token, web)
+        return known
+
+    async def forget(self, team: str) -> None:
+        """Forget its token."""
+        self._known.pop(team, None)
+        await self._tokens.forget(team)

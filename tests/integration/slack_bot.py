@@ -1,6 +1,7 @@
 """The Slack bot on a made-up Slack and real servers, and what it stored."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -150,3 +151,8 @@ async def locked(database_url: str, table: str) -> AsyncIterator[None]:
             yield
     finally:
         await connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

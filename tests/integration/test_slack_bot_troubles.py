@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +19,7 @@ from core.domain.states import ApprovalState
 from core.errors import Misconfigured
 from core.store.tables import messages
 from tests.doubles.slack import SlackDouble
-from tests.integration.slack_bot import Scene, locked, open_scene, settings_for
+from tests.integration.slack_bot import Scene, free_port, locked, open_scene, settings_for
 
 
 @asynccontextmanager
@@ -191,14 +190,9 @@ async def test_a_token_that_is_refused_ends_the_program_with_its_name(
                 pass
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 async def by_http(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Scene, str]]:
-    port = _free_port()
+    port = free_port()
     async with SlackDouble() as slack:
         more = {"slack_signing_secret": slack.signing_secret, "slack_port": port, "slack_app_token": None}
         settings = settings_for(slack, database_url, redis_url, tmp_path, **more)

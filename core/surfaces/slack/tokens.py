@@ -1,6 +1,6 @@
 """Tokens of the workspaces that installed the app: got for a code, kept, renewed before they run out.
 
-https://docs.slack.dev/authentication/installing-with-oauth and /using-token-rotation. Next: `client.py`, which uses them.
+https://docs.slack.dev/authentication/installing-with-oauth, /using-token-rotation. Next: `client.py`, which uses them.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class SlackTokens:
                 answer = await self._web.oauth_v2_access(
                     client_id=client_id,
                     client_secret=client_secret,
-                    **arguments,  # type: ignore[arg-type]  # by name
+                    **arguments,
                 )
         except SlackApiError as error:
             raise BadInput(f"Slack says {error.response.get('error')}. Begin the installation anew.") from error
