@@ -85,6 +85,7 @@ class Desk:
         self.is_open = True
         self.runs: dict[ChatId, asyncio.Task[None]] = {}
         self._again: set[ChatId] = set()
+        self._broken: list[BaseException] = []
 
     async def put(self, chat_id: ChatId) -> None:
         if not self.is_open:
@@ -110,19 +111,23 @@ class Desk:
     def _ended(self, chat_id: ChatId, task: "asyncio.Task[None]") -> None:
         if self.runs.get(chat_id) is task:
             del self.runs[chat_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken.append(error)
         if not task.cancelled() and self.is_open and chat_id in self._again:
             self._again.discard(chat_id)
             self.start(chat_id)
 
     async def close(self) -> None:
-        """End all runs. Raises what one of them raised."""
+        """End all runs. Raises what one of them raised, also of those that ended before."""
         self.is_open = False
         running = list(self.runs.values())
         for task in running:
             task.cancel()
-        for outcome in await asyncio.gather(*running, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
-                raise outcome
+        await asyncio.gather(*running, return_exceptions=True)
+        # What a run raised goes to its callback, which the loop calls after those who wait.
+        await asyncio.sleep(0)
+        for error in self._broken:
+            raise error
 
 
 @dataclass(slots=True)
