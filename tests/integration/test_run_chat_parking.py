@@ -52,7 +52,7 @@ async def _asked_once(chat: ScriptedChat, state: str) -> None:
     assert len(sends) == 1
 
 
-@pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.ALWAYS, Verdict.DENY])
+@pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.DENY])
 async def test_a_decision_wakes_the_same_agent(asking: ScriptedChat, verdict: Verdict) -> None:
     message = await asking.say("Work.", [bash(COMMAND)], [says("Done.")])
     asked = await _parks(asking)
