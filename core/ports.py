@@ -421,6 +421,16 @@ class Surface(Protocol):
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None: ...
 
 
+class FileSource(Protocol):
+    """Where the files are that people attach.
+
+    * `fetch` returns all of a file's bytes. One of more than `limit` bytes raises `TooLarge`, one that is gone or not
+      to be had `SurfaceError`, one that may be had later `Ambiguous`; the words say why, and fit behind a colon.
+    """
+
+    async def fetch(self, place: Place, file: FileIn, limit: int) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsolePost:
     """A post of a console thread as it stands."""

@@ -22,7 +22,7 @@ from core.bus.events import RedisEventBus
 from core.crypto import find_secret
 from core.domain.chat import ChatId, Platform
 from core.errors import Misconfigured
-from core.ports import Stores, Surface
+from core.ports import FileSource, Stores, Surface
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.console import PostgresConsoleThreads
@@ -62,7 +62,7 @@ async def open_worker(
         stores = stores_on(engine)
         provider = E2BProvider(_server(settings))
         secret = find_secret(_secret_text(settings), settings.threadwork_data_dir)
-        surfaces = await _open_surfaces(settings, engine, stack)
+        surfaces, files = await _open_surfaces(settings, engine, stack)
         access = Access(partial(mint_token, secret), settings.threadwork_public_url, _key_inside(settings))
         tools = Tools(
             stores=stores,
@@ -74,6 +74,7 @@ async def open_worker(
             seating=Seating(provider, access, bring_cli),
             limits=limits_of(settings),
             worker=name,
+            files=files,
         )
         sweeper = Sweeper(stores, provider, queue, settings)
         warming = WarmUp()
@@ -136,14 +137,23 @@ def _load() -> Callable[[Tools, ChatId], Awaitable[None]]:
     return run_chat
 
 
-async def _open_surfaces(settings: Settings, engine: AsyncEngine, stack: AsyncExitStack) -> Mapping[Platform, Surface]:
-    """The surfaces of the platforms that are set up, closed with `stack`. An SDK is loaded only where it is used."""
+async def _open_surfaces(
+    settings: Settings, engine: AsyncEngine, stack: AsyncExitStack
+) -> tuple[Mapping[Platform, Surface], Mapping[Platform, FileSource]]:
+    """The surfaces of the platforms that are set up, and where their files are, closed with `stack`.
+
+    An SDK is loaded only where it is used.
+    """
     surfaces: dict[Platform, Surface] = {Platform.CONSOLE: ConsoleSurface(PostgresConsoleThreads(engine))}
+    files: dict[Platform, FileSource] = {}
     if settings.slack_bot_token is not None or settings.slack_client_id is not None:
         from core.surfaces.slack.client import SlackSurface
+        from core.surfaces.slack.files import SlackFiles
 
-        opened = SlackSurface.open(await _slack_tokens(settings, engine, stack), settings.slack_api_url)
+        token_of = await _slack_tokens(settings, engine, stack)
+        opened = SlackSurface.open(token_of, settings.slack_api_url)
         surfaces[Platform.SLACK] = await stack.enter_async_context(opened)
+        files[Platform.SLACK] = await stack.enter_async_context(SlackFiles.open(token_of, settings.slack_api_url))
     if settings.discord_token is not None:
         from core.surfaces.discord.client import DiscordSurface
 
@@ -151,7 +161,7 @@ async def _open_surfaces(settings: Settings, engine: AsyncEngine, stack: AsyncEx
         surfaces[Platform.DISCORD] = await stack.enter_async_context(
             DiscordSurface.open(token, settings.discord_api_url)
         )
-    return surfaces
+    return surfaces, files
 
 
 async def _slack_tokens(

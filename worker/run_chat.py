@@ -34,6 +34,7 @@ from worker.agent import process
 from worker.agent.questions import Asking
 from worker.agent.session import open_session
 from worker.hold import Hold
+from worker.inbox import Inbox
 from worker.mailbox import Mailbox
 from worker.present import Presenter
 from worker.ruling import Rulings
@@ -264,6 +265,7 @@ class ChatRun:
                 hold=self._hold,
                 limits=self._tools.limits,
                 rulings=Rulings(self._stores, self._presenter, rules),
+                inbox=Inbox(self._tools.files, sandbox, chat.place),
             )
             try:
                 outcome = await self._talk_on(talk, telling, note, is_alive=seated.is_alive)

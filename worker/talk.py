@@ -29,6 +29,7 @@ from worker.agent.session import Session
 from worker.agent.translate import Translator
 from worker.agent.transport import JournalBroke, JournalEnded, JournalItem, JournalLine
 from worker.hold import Hold
+from worker.inbox import Inbox
 from worker.limits import Limits
 from worker.mailbox import Mailbox
 from worker.ruling import Rulings
@@ -94,6 +95,7 @@ class Talk:
         hold: Hold,
         limits: Limits,
         rulings: Rulings,
+        inbox: Inbox,
     ) -> None:
         self.chat = chat
         self.seat = seat
@@ -103,6 +105,7 @@ class Talk:
         self._hold = hold
         self._limits = limits
         self._rulings = rulings
+        self._inbox = inbox
         self._translator = Translator()
         self._open: _Open | None = None
         self.is_unasked = False
@@ -121,11 +124,15 @@ class Talk:
         for message in messages:
             turn.said[str(message.id)] = message
             if str(message.id) not in known:
-                await self._session.say(str(message.id), said_by(message))
+                await self._say(message)
         if note is not None:
             uuid = str(uuid5(turn.turn.id, f"restart {turn.turn.restarts}"))
             turn.notes.add(uuid)
             await self._session.say(uuid, note)
+
+    async def _say(self, message: Message) -> None:
+        """Say a message, once its files are where it says they are."""
+        await self._session.say(str(message.id), said_by(message, await self._inbox.bring(message)))
 
     async def attend(self) -> Outcome | None:
         """Go on until the turn under way ends (None), or the talk does."""
@@ -348,7 +355,7 @@ class Talk:
         await turn.telling.tell(steered, self.seat)
         for message in queued:
             turn.said[str(message.id)] = message
-            await self._session.say(str(message.id), said_by(message))
+            await self._say(message)
         self._rulings.presenter.receipts.steered |= {message.id for message in queued}
         self._rulings.presenter.mark_messages()
 

@@ -1,10 +1,10 @@
 """What a run works with; `worker/app.py` fills it. Here it costs nothing to import, unlike `run_chat.py`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.domain.chat import Platform
-from core.ports import ControlChannel, EditBudget, EventBus, SandboxProvider, Stores, Surface
+from core.ports import ControlChannel, EditBudget, EventBus, FileSource, SandboxProvider, Stores, Surface
 from worker.limits import Limits
 from worker.sandbox.seating import Seating
 
@@ -22,3 +22,4 @@ class Tools:
     seating: Seating
     limits: Limits
     worker: str
+    files: Mapping[Platform, FileSource] = field(default_factory=dict)

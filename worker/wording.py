@@ -17,16 +17,22 @@ from core.errors import (
     ThreadworkError,
     Unavailable,
 )
+from worker.inbox import Brought
 
 
-def said_by(message: Message) -> str:
-    """A message as the agent reads it. In a thread of several people it learns who speaks."""
+def said_by(message: Message, files: Sequence[Brought] = ()) -> str:
+    """A message as the agent reads it. In a thread of several people it learns who speaks.
+
+    `files` are those that came with it.
+    """
     is_console = message.key.startswith("console:")
     text = message.text if is_console or not message.author_name else f"{message.author_name}: {message.text}"
-    if message.files:
-        names = ", ".join(f"inbox/{file.name}" for file in message.files)
-        text = f"{text}\n\n[Threadwork] Attached, in your workspace: {names}".strip()
-    return text
+    here = ", ".join(file.path for file in files if not file.why_not)
+    lines = [f"[Threadwork] Attached, in your workspace: {here}"] if here else []
+    lines += [
+        f"[Threadwork] Attached, but not to be had: {file.name}: {file.why_not}" for file in files if file.why_not
+    ]
+    return "\n\n".join([text, "\n".join(lines)] if lines else [text]).strip()
 
 
 def after_restart(running: Sequence[ShownStep], asks: Sequence[Approval]) -> str:
