@@ -21,10 +21,10 @@ from core.surfaces.slack.blocks import (
     actions,
     button,
     context,
-    cut,
     cut_escaped,
     label,
     markdown,
+    one_line,
     option,
     post,
     preformatted,
@@ -231,4 +231,4 @@ def _tool_buttons(approval: Approval) -> list[Block]:
 
 
 def _line(text: str, limit: int) -> str:
-    return escape(cut(" ".join(text.split()), limit))
+    return escape(one_line(text, limit))

@@ -25,7 +25,7 @@ BLOCKS: Final = 48
 
 def units(text: str) -> int:
     """A text's length as Slack's limits may count it: an emoji is two."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def cut(text: str, limit: int, length: Callable[[str], int] = units) -> str:
@@ -96,7 +96,13 @@ def option(words: str, press: Press) -> Block:
 
 def label(words: str, limit: int) -> Block:
     """Plain text on one line."""
-    return {"type": "plain_text", "text": cut(" ".join(words.split()) or "…", limit)}
+    return {"type": "plain_text", "text": one_line(words, limit) or "…"}
+
+
+def one_line(text: str, limit: int) -> str:
+    """The beginning of a text on one line of at most `limit`."""
+    # Of a text of pages only what may be seen is looked at.
+    return cut(" ".join(text[: limit * 8].split()), limit)
 
 
 def post(blocks: Sequence[Block], fallback: str) -> Payload:
@@ -132,8 +138,9 @@ def _verbatim(text: str, limit: int) -> Iterator[str]:
     """Pieces of at most `limit` that together are the text; only line ends at the cuts are left out."""
     while units(text) > limit:
         room = limit
-        while units(text[:room]) > limit:
-            room -= max(1, units(text[:room]) - limit)
+        while (over := units(text[:room]) - limit) > 0:
+            # Of a character that counts twice, half as many are too many.
+            room -= (over + 1) // 2
         end = text.rfind("\n", room // 2, room + 1)
         yield text[: end if end > 0 else room]
         text = text[end + 1 :] if end > 0 else text[room:]

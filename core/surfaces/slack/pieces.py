@@ -6,7 +6,7 @@ Code blocks and paragraphs are cut by `core/surfaces/markdown.py`. Next: `render
 from collections.abc import Iterator
 from typing import Final
 
-from core.surfaces.markdown import fence_after, split
+from core.surfaces.markdown import MIN_LIMIT, fence_after, split
 from core.surfaces.slack.blocks import units
 from core.surfaces.slack.escaping import inert
 from core.surfaces.tables import table_end
@@ -38,7 +38,7 @@ def pieces(text: str, limit: int) -> list[str]:
 
 def _add_prose(made: list[str], text: str, limit: int) -> None:
     room = limit - units(made[-1]) - 2 if made else 0
-    if room < limit // 4:
+    if room < max(limit // 4, MIN_LIMIT):
         made += split(text, limit, length=units)
         return
     first, *rest = split(text, limit, first=room, length=units) or [""]

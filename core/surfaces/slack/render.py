@@ -22,6 +22,7 @@ from core.surfaces.slack.blocks import (
     cut,
     cut_escaped,
     markdown,
+    one_line,
     post,
     section,
     units,
@@ -89,7 +90,7 @@ def _step(step: ShownStep) -> str:
     line = f"{indent}{_STEP_ICONS[step.state]} {_line(step.line, 160)}"
     last = [words for words in step.output.splitlines() if words.strip()][-1:]
     if step.state is StepState.FAILED and last:
-        line += f" — {code(cut(' '.join(last[0].split()), 120))}"
+        line += f" — {code(one_line(last[0], 120))}"
     return line
 
 
@@ -159,4 +160,4 @@ def _notices(view: View) -> Iterator[Block]:
 
 
 def _line(text: str, limit: int) -> str:
-    return escape(cut(" ".join(text.split()), limit))
+    return escape(one_line(text, limit))
