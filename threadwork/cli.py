@@ -162,11 +162,16 @@ def sandbox_host(
 
 
 @app.command()
-def doctor(data_dir: DataDir = None) -> None:
+def doctor(
+    platform: Annotated[
+        str | None, typer.Argument(help="slack: ask Slack itself whether tokens, scopes and socket are good.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
     """Check every setting and dependency; say what is wrong and the mend."""
     from threadwork.doctor import run_doctor
 
-    _run(run_doctor(data_dir))
+    _run(run_doctor(data_dir, platform))
 
 
 @template.command("build")

@@ -15,7 +15,8 @@ from typing import Final
 
 from dotenv import dotenv_values
 
-from core.settings import ENV_FILE, Settings, read
+from core.errors import Misconfigured
+from core.settings import ENV_FILE, Settings, load, read
 from threadwork.checks import accounts, machine, servers
 from threadwork.checks.finding import Finding, Level, bad, good, note
 from threadwork.stack import read_stack
@@ -27,9 +28,12 @@ _CHECK_S: Final = 90.0
 Check = Callable[[], Finding | Awaitable[Finding]]
 
 
-async def run_doctor(data_dir: Path | None) -> int:
-    """Print what was found, one line each, and return the exit code: 1 when anything will not work."""
-    findings = await examine(data_dir)
+async def run_doctor(data_dir: Path | None, platform: str | None = None) -> int:
+    """Print what was found, one line each, and return the exit code: 1 when anything will not work.
+
+    With a `platform`, that is asked in place of looking at everything here.
+    """
+    findings = await (examine(data_dir) if platform is None else ask(platform))
     marks = _MARKS if _can_say("".join(_MARKS.values())) else _PLAIN_MARKS
     for finding in findings:
         line = f"{marks[finding.level]} {finding.what}: {finding.said}"
@@ -59,6 +63,15 @@ async def examine(data_dir: Path | None) -> Sequence[Finding]:
         findings.append(good("Settings", f"right; {_source()}"))
     # Those that only look go first; those that wait for others wait together.
     return [*findings, *await asyncio.gather(*(_one(what, check) for what, check in _checks(settings)))]
+
+
+async def ask(platform: str) -> Sequence[Finding]:
+    """What a platform itself says. Raises `Misconfigured` for one that cannot be asked."""
+    if platform != "slack":
+        raise Misconfigured(f"The doctor cannot ask {platform}. Example: threadwork doctor slack")
+    from threadwork.checks.slack_live import slack_live
+
+    return [finding async for finding in slack_live(load())]
 
 
 def _checks(settings: Settings) -> Iterable[tuple[str, Check]]:

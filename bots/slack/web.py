@@ -38,6 +38,14 @@ class SlackWeb:
         """`auth.test`: the app's user, bot and workspace. Raises `Misconfigured` for a token that Slack refuses."""
         return _data(await _bounded(self.client.auth_test()))
 
+    async def whoami_and_scopes(self) -> tuple[Mapping[str, Any], frozenset[str]]:
+        """`auth.test`, and the scopes that the token has. Raises `Misconfigured` for a token that Slack refuses."""
+        answer = await _bounded(self.client.auth_test())
+        headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
+        return _data(answer), frozenset(
+            one.strip() for one in headers.get("x-oauth-scopes", "").split(",") if one.strip()
+        )
+
     async def socket_address(self, app_token: str) -> str:
         """Where a socket of the app may be opened, once."""
         return str((await _bounded(self.client.apps_connections_open(app_token=app_token)))["url"])
