@@ -35,7 +35,7 @@ def test_the_scopes_are_those_of_the_calls_and_events() -> None:
     if "files_upload_v2" in " ".join(methods).replace(".", "_"):
         needed.add("files:write")
     assert methods & BY_KIND.keys() <= {"conversations.replies"}
-    assert set(SCOPES) - _WITHOUT_CALLS - {"files:write"} <= needed <= set(SCOPES)
+    assert set(SCOPES) - _WITHOUT_CALLS <= needed <= set(SCOPES)
 
 
 def test_slack_would_take_it() -> None:
