@@ -142,6 +142,19 @@ def slack(
 
 
 @app.command()
+def discord(
+    data_dir: DataDir = None,
+    invite: Annotated[
+        bool, typer.Option("--invite", help="Print the link by which an admin invites the bot to a server.")
+    ] = False,
+) -> None:
+    """Run the Discord bot on DATABASE_URL and REDIS_URL."""
+    from threadwork.discord import print_invite, run_discord
+
+    _run((print_invite if invite else run_discord)(_settings(data_dir)))
+
+
+@app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database at DATABASE_URL up to date."""
     from threadwork.parts import run_migrate

@@ -235,6 +235,8 @@ def _bots(settings: Settings, env: Mapping[str, str]) -> list[Program]:
     is_slack_known = settings.slack_bot_token or (settings.slack_client_id and settings.slack_client_secret)
     if is_slack_known and (settings.slack_app_token or (settings.slack_signing_secret and settings.slack_port)):
         found.append(Program("slack", [sys.executable, "-m", "threadwork", "slack"], "slack ready", env))
+    if settings.discord_token:
+        found.append(Program("discord", [sys.executable, "-m", "threadwork", "discord"], "discord ready", env))
     return found
 
 

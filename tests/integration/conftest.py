@@ -7,6 +7,7 @@ import pytest
 from tests.stage.fixtures import chat, sandbox_host, stage
 
 if TYPE_CHECKING:
+    from tests.integration.discord_bot import Scene as DiscordScene
     from tests.integration.slack_bot import Scene
 
 __all__ = ["chat", "sandbox_host", "stage"]
@@ -24,3 +25,16 @@ async def scene(database_url: str, redis_url: str, tmp_path: Path) -> "AsyncIter
     ):
         yield opened
         await slack.settled(within=60)
+
+
+@pytest.fixture
+async def discord_scene(database_url: str, redis_url: str, tmp_path: Path) -> "AsyncIterator[DiscordScene]":
+    """The Discord bot in a server; the test fails if it broke Discord's rules."""
+    from tests.doubles.discord import DiscordDouble
+    from tests.integration.discord_bot import open_scene, settings_for
+
+    async with (
+        DiscordDouble() as discord,
+        open_scene(discord, settings_for(discord, database_url, redis_url, tmp_path)) as opened,
+    ):
+        yield opened

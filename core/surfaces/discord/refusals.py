@@ -46,6 +46,7 @@ _OTHER: Final[Mapping[int, str]] = {
 }
 _LACKING: Final[Mapping[str, str]] = {
     "react": "Threadwork may not react to messages here. Give it Add Reactions and Read Message History.",
+    "thread": "Threadwork may not begin threads here. Give it Create Public Threads and Send Messages in Threads.",
     "open": "This thread is archived or locked, and Threadwork may not open it. A moderator can, or start a new one.",
 }
 _LACKING_POST: Final = (

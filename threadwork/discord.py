@@ -1,0 +1,25 @@
+"""`threadwork discord`: the Discord bot as a program of its own, and the link by which it is invited to a server."""
+
+from core.log import set_up
+from core.settings import Settings
+from threadwork.parts import say_ready, stop_signal
+
+
+async def print_invite(settings: Settings) -> int:
+    """The link by which an admin lets the bot into a server, with the permissions that it uses."""
+    from bots.discord.invite import invite_url
+
+    print(await invite_url(settings))
+    return 0
+
+
+async def run_discord(settings: Settings) -> int:
+    """Take in what Discord sends until told to stop; says it is ready once the gateway is connected."""
+    from bots.discord.app import open_discord
+
+    set_up(settings.threadwork_log, settings.threadwork_log_format, name="discord")
+    stopped = stop_signal()
+    async with open_discord(settings):
+        say_ready("discord")
+        await stopped.wait()
+    return 0
