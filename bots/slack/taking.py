@@ -24,7 +24,7 @@ from bots.slack.workspaces import Workspace
 from core.domain.chat import Author, Chat, ChatSettings, Place
 from core.domain.message import FileIn
 from core.domain.states import MessageState
-from core.errors import BadInput, ThreadworkError
+from core.errors import ThreadworkError
 from core.ports import Accepted, Stores
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,7 @@ T = TypeVar("T")
 Bang = Callable[[str, str, Place, Workspace], Awaitable[bool]]
 ASIDE: Final = "!aside"
 NOTHING_SAID: Final = "(I was called here without a word. Please read what was said, and help.)"
+TOO_LATE: Final = "The agent has that message already, as it was. Write what changed as a new message."
 # The database may be starting anew: so many seconds are waited before each further try.
 RETRY_S: Final = (0.3, 0.7, 1.5, 3.0)
 LOOK_AGAIN_S: Final = 2.5
@@ -69,6 +70,8 @@ class Taking:
         self.in_turn = InTurn()
         # The chats seen of late, for when the database cannot be asked.
         self._known: OrderedDict[str, None] = OrderedDict()
+        # The commands done of late, by message.
+        self._commanded: OrderedDict[str, None] = OrderedDict()
 
     async def said(self, said: Said, workspace: Workspace, command: Bang) -> None:
         """Take a message in if it is for the agent; its author is told if it could not be kept.
@@ -96,19 +99,30 @@ class Taking:
     async def _said(self, said: Said, workspace: Workspace, command: Bang, *, is_second_look: bool = False) -> None:
         chat = await self._find(said.place) if said.thread else None
         if chat is not None:
-            self._remember(said.place.key)
+            _remember(self._known, said.place.key)
         words = without_mention(said.text, workspace.user).strip()
         is_called = said.is_mention or said.is_direct
         if chat is None and not is_called and not is_second_look:
             self._errands.start(self._look_again(said, workspace, command), "look again for its chat")
-        if words.startswith(ASIDE) or (not is_called and (chat is None or chat.settings.mention_only)):
+        if words.startswith(ASIDE) or (chat is None and not is_called):
             return
-        if await command(words, said.user, said.place, workspace) or (not is_called and mentioned(words)):
+        if await self._is_command(said, words, workspace, command):
+            return
+        if chat is not None and not is_called and (chat.settings.mention_only or mentioned(words)):
             return
         author = await workspace.people.find(said.user)
         text = readable(words, await workspace.people.names(mentioned(words)))
         whole = await self._with_context(said, workspace, chat, text)
         await self.take(Offer(said.place, author, said.ts, whole, said.files, title=text), workspace)
+
+    async def _is_command(self, said: Said, words: str, workspace: Workspace, command: Bang) -> bool:
+        """Do what a message says if it is a command; one that Slack sends again is not done again."""
+        key = said.place.message_key(said.ts)
+        if key not in self._commanded:
+            if not await command(words, said.user, said.place, workspace):
+                return False
+            _remember(self._commanded, key)
+        return True
 
     async def take(self, offer: Offer, workspace: Workspace) -> Accepted:
         """Keep a message and show that it was taken. Raises what `Intake.accept` raises."""
@@ -116,35 +130,40 @@ class Taking:
         accepted = await self.intake.accept(
             offer.place, offer.author, offer.ts, offer.text, offer.files, settings=settings, title=offer.title
         )
-        self._remember(offer.place.key)
+        _remember(self._known, offer.place.key)
         if accepted.is_new:
             self._errands.start(self._receipting.show(workspace, offer.place, accepted), "show that it was taken")
         return accepted
 
     async def edited(self, edited: Edited, workspace: Workspace) -> None:
-        """Change a message that waits; tell its author if the agent has it already."""
-        async with self.in_turn.turn(edited.place.key):
-            chat = await self._find(edited.place)
-            waiting = None if chat is None else await self._waiting(chat, edited.ts)
+        """Change a message that waits; its author is told if the agent has it already, or if it could not be done."""
+        try:
+            async with self.in_turn.turn(edited.place.key):
+                words = await self.patiently(lambda: self._edited(edited, workspace))
+        except ThreadworkError as error:
+            log.warning("edit_not_taken", chat=edited.place.key, ts=edited.ts, why=str(error))
+            words = not_taken(error) if edited.place.key in self._known or not error.retryable else ""
+        if words:
+            await whisper(workspace, edited.place, edited.user, words)
+
+    async def _edited(self, edited: Edited, workspace: Workspace) -> str:
+        """What the author is to be told."""
+        chat = await self._find(edited.place)
+        if chat is None:
+            return ""
+        waiting = await self._waiting(chat, edited.ts)
+        if waiting is not None:
             words = without_mention(edited.text, workspace.user).strip()
             text = readable(words, await workspace.people.names(mentioned(words)))
-            if waiting is not None and await self._change(edited, workspace, with_new_text(waiting, text)):
-                return
-        if chat is not None and await self._is_delivered(chat, edited.ts):
-            words = "The agent has that message already, as it was. Write what changed as a new message."
-            await whisper(workspace, edited.place, edited.user, words)
+            if await self.intake.edit(edited.place.message_key(edited.ts), with_new_text(waiting, text)):
+                return ""
+        return TOO_LATE if await self._is_delivered(chat, edited.ts) else ""
 
     async def deleted(self, deleted: Deleted) -> None:
         """Take a message that waits out of the queue."""
-        if await self.intake.drop(deleted.place.message_key(deleted.ts)):
+        key = deleted.place.message_key(deleted.ts)
+        if await self.patiently(lambda: self.intake.drop(key)):
             log.info("message_dropped", chat=deleted.place.key, ts=deleted.ts)
-
-    async def _change(self, edited: Edited, workspace: Workspace, text: str) -> bool:
-        try:
-            return await self.intake.edit(edited.place.message_key(edited.ts), text)
-        except BadInput as error:
-            await whisper(workspace, edited.place, edited.user, error.words)
-            return True
 
     async def _waiting(self, chat: Chat, ts: str) -> str | None:
         """The text of a message that was not delivered yet."""
@@ -178,11 +197,12 @@ class Taking:
                 await asyncio.sleep(wait_s)
         return await work()
 
-    def _remember(self, key: str) -> None:
-        self._known[key] = None
-        self._known.move_to_end(key)
-        if len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+
+def _remember(kept: OrderedDict[str, None], key: str) -> None:
+    kept[key] = None
+    kept.move_to_end(key)
+    if len(kept) > _MOST_KNOWN:
+        kept.popitem(last=False)
 
 
 def _may_be_ours(said: Said, workspace: Workspace) -> bool:

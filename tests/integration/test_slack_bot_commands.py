@@ -6,7 +6,7 @@ import pytest
 
 from core.domain.chat import Busy, Mode
 from tests.doubles.slack import Message as Posted
-from tests.doubles.slack import Person
+from tests.doubles.slack import Person, Thread
 from tests.integration.slack_bot import Scene
 
 
@@ -199,3 +199,27 @@ async def test_where_the_app_was_made_an_agent_slacks_own_stop_button_stops_the_
     scene.ann.dm.sessions[thread_ts] = {"status": "processing"}
     await scene.ann.stops_agent(scene.ann.dm, thread_ts)
     assert await scene.eventually(lambda: scene.stores.turns.stop_asked(turn.id)) == "ann"
+
+
+async def test_where_only_mentions_count_commands_do_too(scene: Scene) -> None:
+    asked = await _begun(scene)
+    for command, words in (("!mentions on", "only when"), ("!mentions off", "everything in this thread")):
+        await scene.ann.says("general", command, thread_ts=asked.ts)
+        thread = scene.slack.thread("general", asked)
+        await scene.slack.until(partial(_is_said, thread, words))
+    assert not (await scene.chat(asked)).settings.mention_only
+
+
+def _is_said(thread: Thread, words: str) -> bool:
+    return any(words in text for text in thread.texts)
+
+
+async def test_a_command_that_slack_sends_twice_is_done_once(scene: Scene) -> None:
+    asked = await _begun(scene)
+    where = scene.slack.channel("general")
+    await scene.ann.says("general", "!new count the files", thread_ts=asked.ts)
+    await scene.slack.until(lambda: [one for one in where.messages.values() if _is_ours(scene, one)])
+    for event in list(scene.slack.events):
+        scene.slack.delivery.repeat(event)
+    await scene.slack.settled(within=60)
+    assert len([one for one in where.messages.values() if _is_ours(scene, one)]) == 1

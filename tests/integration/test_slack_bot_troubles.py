@@ -15,7 +15,7 @@ import pytest
 
 from bots.slack.app import open_slack
 from core.domain.approval import ApprovalKind
-from core.domain.states import ApprovalState
+from core.domain.states import ApprovalState, MessageState
 from core.errors import Misconfigured
 from core.store.tables import messages
 from tests.doubles.slack import SlackDouble
@@ -90,6 +90,22 @@ async def test_while_the_database_is_away_people_are_told_that_nothing_was_taken
     again = await scene.ann.mentions("general", "and go")
     await scene.seen(again)
     assert await scene.no_chat(asked)
+
+
+async def test_an_edit_and_a_deletion_outlive_a_database_that_is_away(scene: Scene, database_url: str) -> None:
+    asked = await scene.ann.mentions("general", "go")
+    more = await scene.ann.says("general", "and on", thread_ts=asked.ts)
+    await scene.seen(more)
+    async with database_away(database_url):
+        await scene.ann.edits(asked, f"{scene.workspace.mention} stay")
+        await scene.ann.deletes(more)
+        await asyncio.sleep(0.7)
+
+    async def changed() -> bool:
+        first, second = await scene.messages(asked, 2)
+        return (first.text, second.state) == ("stay", MessageState.DROPPED)
+
+    await scene.eventually(changed)
 
 
 async def test_a_database_that_is_soon_back_costs_a_moment_only(scene: Scene, database_url: str) -> None:
