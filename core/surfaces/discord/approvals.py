@@ -40,7 +40,7 @@ from core.surfaces.discord.components import (
     weight,
 )
 from core.surfaces.discord.escaping import code
-from core.surfaces.discord.pieces import pieces
+from core.surfaces.discord.pieces import beginning, pieces
 from core.surfaces.discord.render import BEGINNING, POSTS
 from core.surfaces.presses import Press, Verb
 
@@ -70,8 +70,8 @@ class _Part:
 def render_approval(approval: Approval) -> Sequence[Payload]:
     """The posts of a question: as many before it is settled as after."""
     pages = _pages(list(_content(approval)))
-    if len(pages) > POSTS and (beginning := list(_as_file(approval))):
-        pages = [beginning]
+    if len(pages) > POSTS and (shorter := list(_as_file(approval))):
+        pages = [shorter]
     is_open = approval.state is ApprovalState.PENDING
     made = []
     for number, page in enumerate(pages):
@@ -160,7 +160,7 @@ def _as_file(approval: Approval) -> Iterator[_Part]:
         case _:
             assert_never(approval.kind)
     if approval.kind is ApprovalKind.PLAN:
-        yield _Part(text(pieces(whole, BEGINNING)[0] + "\n\n…"))
+        yield _Part(text(beginning(whole, BEGINNING)))
     else:
         language = "diff" if diff is not None else _language(approval)
         yield _Part(next(preformatted(visible(whole[:BEGINNING]), language, _CONTENT // 2)))

@@ -29,7 +29,7 @@ GREY: Final = 0x80848E
 
 def units(text: str) -> int:
     """A text's length as Discord's limits may count it: an emoji is two."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def cut(text: str, limit: int) -> str:

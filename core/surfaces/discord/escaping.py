@@ -26,7 +26,7 @@ _LINK_LEFT: Final = re.compile(r"\](?=\()")
 _SPOILER: Final = re.compile(r"\|(?=\|)")
 _SMALL_PRINT: Final = re.compile(r"(?m)^((?:[ \t>*+-]|\d+\.)*-)(?=#)")
 _LETTERS: Final = re.compile(
-    r"(?P<address>https?://[^\s<>|`]+)|(?P<mark>[*_~|\\\[])|(?P<start>(?m:^)[ \t]*)(?P<sign>[#>-](?=[#>\s]))"
+    r"(?P<address>https?://[^\s<>|`\[\]]+)|(?P<mark>[*_~|\\\[\]])|(?P<start>(?m:^)[ \t]*)(?P<sign>[#>-](?=[#>\s]))"
 )
 
 
@@ -113,8 +113,11 @@ def _closes(fence: re.Match[str], opened: re.Match[str]) -> bool:
 
 def _block(opened: re.Match[str], lines: list[str]) -> str:
     """A code block of three backticks, moved to the margin."""
-    words = opened["info"].split()
-    language = words[0] if words and _LANGUAGE.fullmatch(words[0]) else ""
+    language, _, rest = opened["info"].strip().partition(" ")
+    if not _LANGUAGE.fullmatch(language):
+        language, rest = "", opened["info"]
+    if rest.strip():
+        lines = [rest.strip(), *lines]
     indent = len(opened["indent"])
     moved = [line[min(indent, len(line) - len(line.lstrip(" \t"))) :] for line in lines]
     # Discord takes the end of an empty block for the beginning of the next one.

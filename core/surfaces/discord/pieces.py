@@ -20,6 +20,12 @@ def pieces(text: str, limit: int) -> list[str]:
     return list(_fitting(inert(tables(text, WIDTH)), limit, limit))
 
 
+def beginning(text: str, limit: int) -> str:
+    """How a text that is too long begins, in a harmless piece of at most `limit`."""
+    shown = pieces(text[:limit], limit - 3)
+    return f"{shown[0] if shown else ''}\n\n…"
+
+
 def _fitting(text: str, limit: int, room: int) -> Iterator[str]:
     for piece in split(text, max(MIN_LIMIT, room), length=units):
         # A cut through inline code makes prose of it.

@@ -28,8 +28,8 @@ from core.surfaces.discord.components import (
     units,
     weight,
 )
-from core.surfaces.discord.escaping import code, inert
-from core.surfaces.discord.pieces import pieces
+from core.surfaces.discord.escaping import cleaned, code, inert
+from core.surfaces.discord.pieces import beginning, pieces
 from core.surfaces.markdown import balance, fence_after
 from core.surfaces.presses import Press, Verb
 
@@ -101,9 +101,9 @@ def _step(step: ShownStep) -> str:
 def _tail(answer: str, limit: int) -> str:
     """The end of what was written so far, as Markdown that is whole in itself, within a limit."""
     room = min(_TAIL, limit)
-    while units(shown := _ending_of(answer, room)) > limit:
+    while room > 0 and units(shown := _ending_of(answer, room)) > limit:
         room = room * 2 // 3
-    return shown
+    return shown if room > 0 else ""
 
 
 def _ending_of(answer: str, room: int) -> str:
@@ -113,7 +113,7 @@ def _ending_of(answer: str, room: int) -> str:
     if (end := answer.find("\n", start, start + room // 3)) >= 0:
         start = end + 1
     fence = fence_after(answer[:start].rstrip("\n")) if "```" in answer or "~~~" in answer else None
-    opening = fence.opening if fence else ""
+    opening = fence.opening if fence and len(fence.language) < 40 else "```\n" if fence else ""
     return "…\n\n" + inert(balance(opening + answer[start:])).strip()
 
 
@@ -123,9 +123,11 @@ def _ending_of(answer: str, room: int) -> str:
 def _final(view: View) -> Sequence[Payload]:
     ending = list(_ending(view))
     room = TEXTS - sum(map(weight, ending))
-    parts = pieces(view.answer, room)
-    if len(parts) > POSTS:
-        return [_as_file(view, ending)]
+    answer = cleaned(view.answer)
+    # What surely fills more posts is not cut to find out.
+    parts = pieces(answer, room) if len(answer) <= room * (POSTS + 1) else None
+    if parts is None or len(parts) > POSTS:
+        return [_as_file(answer, ending)]
     if not parts and not view.error:
         parts = ["*There is no text in the answer.*" if view.state is TurnState.DONE else "*It wrote nothing.*"]
     posts = [[text(part)] for part in parts] or [[]]
@@ -133,11 +135,10 @@ def _final(view: View) -> Sequence[Payload]:
     return [post(components) for components in posts]
 
 
-def _as_file(view: View, ending: Sequence[Component]) -> Payload:
-    beginning = pieces(view.answer, BEGINNING)[0]
-    words = f"This is how it begins; the whole answer, {len(view.answer):,} characters, is in the file."
-    components = [text(f"{beginning}\n\n…"), context(words), attached("answer.md"), *ending]
-    return post(components, {"answer.md": view.answer.encode("utf-8", "replace")})
+def _as_file(answer: str, ending: Sequence[Component]) -> Payload:
+    words = f"This is how it begins; the whole answer, {len(answer):,} characters, is in the file."
+    components = [text(beginning(answer, BEGINNING)), context(words), attached("answer.md"), *ending]
+    return post(components, {"answer.md": answer.encode()})
 
 
 def _ending(view: View) -> Iterator[Component]:
