@@ -141,7 +141,7 @@ class Presenter:
                 wanted.is_dirty = True
                 raise
         if self.receipts.is_dirty:
-            await self.receipts.bring()
+            wait_s = max(wait_s, await self.receipts.bring())
         if wait_s == 0.0 and not self._news.is_set():
             self._settled.set()
         return wait_s

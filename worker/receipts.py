@@ -41,15 +41,23 @@ class Receipts:
         self.steered: set[MessageId] = set()
         self.is_dirty = True
 
-    async def bring(self) -> None:
-        """Change every receipt that is not what it should be."""
+    async def bring(self) -> float:
+        """Change every receipt that is not what it should be and that the budget has room for.
+
+        Returns the seconds until there is room for more, 0 when all are right: meanwhile answers can be shown.
+        """
         self.is_dirty = False
         try:
             for message, shown in await self._stale():
+                allowance = self._surface.allowance(self._place, Call.MARK)
+                if (wait_s := await self._budget.try_spend(allowance, Priority.FINAL)) > 0:
+                    self.is_dirty = True
+                    return wait_s
                 await self._change(message, shown)
         except BaseException:
             self.is_dirty = True
             raise
+        return 0.0
 
     async def _stale(self) -> list[tuple[Message, Receipt | None]]:
         found = []
@@ -66,7 +74,6 @@ class Receipts:
 
     async def _change(self, message: Message, shown: Receipt | None) -> None:
         wanted = self._wanted(message)
-        await self._budget.spend(self._surface.allowance(self._place, Call.MARK), Priority.FINAL)
         await self._hold.confirm()
         try:
             async with asyncio.timeout(_CALL_S):

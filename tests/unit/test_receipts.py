@@ -1,0 +1,81 @@
+"""Receipts and the edit budget: reactions that must wait hold nothing else up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+from core.domain.chat import ChatId, Place, Platform
+from core.domain.message import Message, MessageId
+from core.domain.states import MessageState
+from core.ports import Allowance, Call, Fence, Priority, Receipt
+from worker.receipts import Receipts
+
+PLACE = Place(Platform.SLACK, "T1", "C1", "1.000001")
+
+
+@dataclass(slots=True)
+class Scripted:
+    """A budget with so many tokens, a store with so many messages, a surface that keeps what it showed."""
+
+    tokens: int
+    waiting: list[Message]
+    fence: Fence = field(default_factory=lambda: Fence(ChatId(UUID(int=1)), 1))
+    shown: list[str] = field(default_factory=list)
+
+    async def try_spend(self, allowance: Allowance, priority: Priority) -> float:
+        self.tokens -= 1
+        return 0.0 if self.tokens >= 0 else 7.5
+
+    def allowance(self, place: Place, call: Call) -> Allowance:
+        return Allowance("slack:T1:mark", 1, 1)
+
+    async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
+        self.shown.append(message)
+
+    async def confirm(self) -> None: ...
+
+    async def unmarked(self, chat_id: ChatId) -> Sequence[Message]:
+        return [message for message in self.waiting if message.external_id not in self.shown]
+
+    async def marked(self, fence: Fence, message_id: MessageId, receipt: str) -> None: ...
+
+
+def message(number: int) -> Message:
+    return Message(
+        MessageId(UUID(int=number)),
+        ChatId(UUID(int=1)),
+        f"slack:T1:C1:{number}",
+        str(number),
+        "Ann",
+        "hello",
+        MessageState.ANSWERED,
+        (),
+        None,
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def receipts(on: Scripted) -> Receipts:
+    stand_in = cast("Any", on)
+    return Receipts(stand_in, stand_in, stand_in, stand_in, PLACE)
+
+
+async def test_a_receipt_that_must_wait_gives_way_and_is_brought_later() -> None:
+    on = Scripted(tokens=1, waiting=[message(1), message(2)])
+    bringing = receipts(on)
+    assert await bringing.bring() == 7.5
+    assert on.shown == ["1"]
+    assert bringing.is_dirty
+
+    on.tokens = 5
+    assert await bringing.bring() == 0.0
+    assert on.shown == ["1", "2"]
+    assert not bringing.is_dirty
+
+
+async def test_with_nothing_to_show_nothing_is_spent() -> None:
+    on = Scripted(tokens=1, waiting=[])
+    assert await receipts(on).bring() == 0.0
+    assert on.tokens == 1
