@@ -11,6 +11,7 @@ from core.domain.chat import Busy, Place
 
 NAMES: Final = frozenset({"stop", "status", "model", "mode", "queue", "mentions", "invite", "new", "help"})
 _COMMAND: Final = re.compile(r"!(\w+)(?:\s+(.*))?\Z", re.DOTALL)
+_CALLED: Final = re.compile(r"\A(?:\s*@\S+)+")
 MODEL: Final = re.compile(r"[\w.:/@\[\]-]{1,100}")
 QUEUE: Final = {
     "on": Busy.QUEUE,
@@ -19,6 +20,12 @@ QUEUE: Final = {
     "queue": Busy.QUEUE,
     "steer": Busy.STEER,
 }
+
+
+def is_aside(text: str) -> bool:
+    """Whether a message is for people, and not for the agent, or a command to the bot."""
+    found = _COMMAND.match(_CALLED.sub("", text).strip())
+    return found is not None and (found[1].lower() == "aside" or found[1].lower() in NAMES)
 
 
 @dataclass(frozen=True, slots=True)

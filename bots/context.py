@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bots.bang import is_aside
+
 HEADING: Final = "\n\n[Said in this thread before, oldest first]\n"
 MOST_CHARS: Final = 12_000
 
@@ -22,6 +24,7 @@ class Line:
 
 def with_context(text: str, lines: Sequence[Line]) -> str:
     """A message with what was said before it: as many of the newest lines as fit."""
+    lines = [line for line in lines if not is_aside(line.text)]
     kept: list[str] = []
     room = MOST_CHARS
     for line in reversed(lines):

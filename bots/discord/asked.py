@@ -97,7 +97,14 @@ class AskedAbout:
     text: str
 
 
-Asked = Pressed | Submitted | Commanded | Completing | AskedAbout
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """A click or a form that is none of ours, or none of this version's."""
+
+    where: Where
+
+
+Asked = Pressed | Submitted | Commanded | Completing | AskedAbout | Strange
 
 
 def parse_interaction(data: JSON) -> Asked | None:
@@ -126,22 +133,22 @@ def _where(data: JSON) -> Where:
     )
 
 
-def _pressed(where: Where, data: JSON) -> Pressed | None:
+def _pressed(where: Where, data: JSON) -> Pressed | Strange:
     press = decode(str(data["custom_id"]))
     if press is None:
-        return None
+        return Strange(where)
     chosen = _options(press, data.get("values") or ())
     if press.verb is Verb.ANSWER and press.question is not None and press.option is not None:
         chosen = {press.question: (press.option,)}
     return Pressed(where, press, chosen)
 
 
-def _submitted(where: Where, data: JSON) -> Submitted | None:
+def _submitted(where: Where, data: JSON) -> Submitted | Strange:
     custom_id = str(data["custom_id"])
     press = decode(custom_id)
     about = custom_id.removeprefix(ABOUT) if custom_id.startswith(ABOUT) else None
     if press is None and about is None:
-        return None
+        return Strange(where)
     fields = list(_fields(data["components"]))
     texts = {str(one["custom_id"]): str(one.get("value") or "").strip() for one in fields if one["type"] == _TEXT_INPUT}
     values = [value for one in fields for value in one.get("values") or ()]

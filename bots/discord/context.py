@@ -33,7 +33,7 @@ async def read_context(web: DiscordWeb, thread: str, *, after: str = "0", before
         async with asyncio.timeout(READ_S):
             for _ in range(MOST_PAGES):
                 page = await web.messages(thread, before=before)
-                found += [line for one in page if int(one["id"]) > int(after) and (line := line_of(one)) is not None]
+                found += [line for one in page if (line := line_of(one, after)) is not None]
                 if len(page) < 100 or int(page[-1]["id"]) <= int(after) or _size(found) > MOST_CHARS:
                     break
                 before = str(page[-1]["id"])
@@ -46,10 +46,12 @@ def _size(lines: Sequence[Line]) -> int:
     return sum(len(line.text) for line in lines)
 
 
-def line_of(message: Mapping[str, Any]) -> Line | None:
-    """A message as a line; None for one that no person wrote, or that says nothing."""
+def line_of(message: Mapping[str, Any], after: str = "0") -> Line | None:
+    """A message as a line; None for one that no person wrote, that says nothing, or that is not after the other."""
     if message.get("type") == _STARTER:
         message = message.get("referenced_message") or {}
+    if int(message.get("id") or 0) <= int(after):
+        return None
     author = message.get("author") or {"bot": True}
     text = str(message.get("content") or "")
     if author.get("bot") or message.get("webhook_id") or message.get("type") not in _WRITTEN or not text.strip():

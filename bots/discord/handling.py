@@ -12,7 +12,7 @@ import structlog
 from bots.bang import parse_bang
 from bots.discord import modals
 from bots.discord.answering import Answering
-from bots.discord.asked import Asked, AskedAbout, Commanded, Completing, Pressed, Submitted
+from bots.discord.asked import Asked, AskedAbout, Commanded, Completing, Pressed, Strange, Submitted
 from bots.discord.commands import Commands
 from bots.discord.parse import Deleted, Edited, Event, Said
 from bots.discord.replies import Reply
@@ -52,9 +52,9 @@ class Handling:
             case Said():
                 await taking.said(event, self._parts.commands.bang if may_command else _nothing_done)
             case Edited():
-                await taking.edited(event)
+                await taking.patiently(lambda: taking.edited(event))
             case Deleted():
-                await taking.deleted(event)
+                await taking.patiently(lambda: taking.deleted(event))
             case _:
                 assert_never(event)
 
@@ -75,6 +75,8 @@ class Handling:
                 await reply.choices(await self._choices(asked))
             case AskedAbout():
                 await reply.form(modals.about_form(asked.message))
+            case Strange():
+                await reply.whisper("That is of no use any more. Please write what you want instead.")
 
     async def _about(self, form: Submitted) -> str:
         try:
