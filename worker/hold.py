@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from core.domain.chat import Chat, ChatId
 from core.errors import Fenced, Unavailable
 from core.ports import Chats, Fence
 
@@ -72,3 +73,17 @@ class Hold:
                 await self._chats.release(self.fence)
         except (TimeoutError, Unavailable, Fenced) as error:
             log.warning("lease_not_released", why=str(error))
+
+
+async def take(chats: Chats, chat_id: ChatId, worker: str, lease_s: float) -> tuple[Chat, Fence] | None:
+    """Take a chat, waiting for a dead run's lease to end. None: a live run has it, and was told to look."""
+    async with asyncio.timeout(lease_s + 5):
+        waited = 0.0
+        while True:
+            taken = await chats.take(chat_id, worker, lease_s)
+            if taken is not None:
+                return taken
+            if waited > lease_s:
+                return None
+            await asyncio.sleep(0.3)
+            waited += 0.3

@@ -29,20 +29,21 @@ from core.errors import (
     ThreadworkError,
     Unavailable,
 )
-from core.ports import Fence, Sandbox, WakeKind
+from core.ports import Sandbox, WakeKind
 from worker.agent import process
 from worker.agent.questions import Asking
 from worker.agent.session import open_session
-from worker.hold import Hold
+from worker.hold import Hold, take
 from worker.inbox import Inbox
 from worker.mailbox import Mailbox
 from worker.present import Presenter
+from worker.restarted import tell_of_restart
 from worker.ruling import Rulings
-from worker.sandbox.seating import Seated, lost
+from worker.sandbox.seating import lost
 from worker.talk import MailItem, Outcome, Talk, Wake
 from worker.telling import Telling
 from worker.tools import Tools
-from worker.wording import after_restart, for_people, lost_when_stopped, stopped_by
+from worker.wording import for_people, lost_when_stopped, stopped_by
 
 log = structlog.get_logger(__name__)
 _TELL_AFTER_S: Final = 5.0
@@ -54,7 +55,7 @@ async def run_chat(tools: Tools, chat_id: ChatId) -> None:
     Cancelled, it lets go of everything within a second or two: the agent works on, and the next run takes over.
     Raises `Unavailable` when the database is away before anything could begin.
     """
-    taken = await _take(tools, chat_id)
+    taken = await take(tools.stores.chats, chat_id, tools.worker, tools.limits.lease_s)
     if taken is None:
         return
     chat, fence = taken
@@ -70,20 +71,6 @@ async def run_chat(tools: Tools, chat_id: ChatId) -> None:
         log.warning("run_fenced", chat=str(chat_id), why=str(fenced))
     finally:
         await hold.release()
-
-
-async def _take(tools: Tools, chat_id: ChatId) -> tuple[Chat, Fence] | None:
-    """Take the chat, waiting for a dead run's lease to end. None: a live run has it, and was told to look."""
-    async with asyncio.timeout(tools.limits.lease_s + 5):
-        waited = 0.0
-        while True:
-            taken = await tools.stores.chats.take(chat_id, tools.worker, tools.limits.lease_s)
-            if taken is not None:
-                return taken
-            if waited > tools.limits.lease_s:
-                return None
-            await asyncio.sleep(0.3)
-            waited += 0.3
 
 
 async def _hold_and_work(tools: Tools, chat: Chat, hold: Hold) -> None:
@@ -216,7 +203,11 @@ class ChatRun:
     async def _give_up(self, telling: Telling, error: ThreadworkError) -> None:
         log.warning("turn_given_up", code=error.code, why=str(error))
         self._away_since, self._is_told = None, False
-        await self._fail(telling.turn, for_people(error))
+        by = await self._stores.turns.stop_asked(telling.turn.id)
+        if by is not None:
+            await self._fail(telling.turn, stopped_by(by), TurnState.STOPPED)
+        else:
+            await self._fail(telling.turn, for_people(error))
 
     async def _is_moved(self, turn: Turn, queued: Sequence[Message]) -> bool:
         """Whether a waiting turn has something to go on with."""
@@ -240,7 +231,9 @@ class ChatRun:
         was_at_work = self._seat.run_dir is not None and telling.seq > 1
         self._seat = seated.seat
         await self._stores.chats.save_seat(self._hold.fence, self._seat)
-        note = await self._restart_note(telling, seated) if seated.is_new and was_at_work else None
+        note = None
+        if seated.is_new and was_at_work:
+            note, self._known = await tell_of_restart(self._tools, self._hold, telling, seated)
         self._mailbox = Mailbox()
         # What came while nobody listened, or while the agent was seated, is in the database: look there first.
         self._mailbox.add(Wake(WakeKind.MESSAGE))
@@ -337,30 +330,6 @@ class ChatRun:
         if await self._is_alive(sandbox) or await self._stores.messages.queued(self._chat.id):
             return False
         return any(ask.state is ApprovalState.PENDING for ask in telling.asks.values())
-
-    async def _restart_note(self, telling: Telling, seated: Seated) -> str | None:
-        """What a restarted agent must be told, after counting the restart. None: its memory has nothing of this turn.
-
-        A message that the resumed memory holds is not said again: the CLI would ignore it, and wait for ever.
-        """
-        restarts = await self._stores.turns.restarted(self._hold.fence, telling.turn.id)
-        if restarts > self._tools.limits.restarts:
-            raise AgentError(f"The agent's program ended unexpectedly {restarts} times.")
-        telling.turn = replace(telling.turn, restarts=restarts)
-        session = self._seat.session_id
-        if not seated.is_resumed or session is None:
-            words = "The agent's program was lost with its memory of this thread; I start on your message anew."
-            await telling.tell([e.AgentRestarted(words)], self._seat)
-            return None
-        for message in await self._stores.messages.of_turn(telling.turn.id):
-            if await process.knows_message(seated.sandbox, session, str(message.id)):
-                self._known.add(str(message.id))
-        asked = {ask.tool_use_id for ask in telling.asks.values()}
-        running = telling.view.running_steps
-        told: list[e.RunEvent] = [e.AgentRestarted("The agent's program was interrupted and has been started again.")]
-        told += [e.ToolFailed(tool.id, "interrupted", tool.parent) for tool in running if tool.id not in asked]
-        await telling.tell(told, self._seat)
-        return after_restart(running, list(telling.asks.values())) if self._known else None
 
     async def _agent_gone(self, sandbox: Sandbox) -> bool:
         """After the agent's program ended: go on at once, its memory is in the sandbox."""

@@ -8,7 +8,7 @@ a turn ends, when it only waits for a person, and when the agent is gone. Next: 
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -20,7 +20,6 @@ from core.domain import events as e
 from core.domain.chat import AgentSeat, Busy, Chat
 from core.domain.message import Message, MessageId
 from core.domain.states import TurnState
-from core.domain.turn import Turn
 from core.errors import AgentError
 from core.ports import Stores, WakeKind
 from worker.agent.questions import ToolRequest, denied
@@ -34,6 +33,7 @@ from worker.limits import Limits
 from worker.mailbox import Mailbox
 from worker.ruling import Rulings
 from worker.telling import Telling
+from worker.under_way import UnderWay
 from worker.wording import said_by, stopped_by
 
 log = structlog.get_logger(__name__)
@@ -57,28 +57,6 @@ class Wake:
 
 
 MailItem = JournalItem | ToolRequest | Wake
-
-
-@dataclass(slots=True)
-class _Open:
-    """The turn under way: who is in it, and since when it runs and was last heard of
-    (monotonic seconds). `worked_s` leaves out the time it waited for a person.
-    """
-
-    telling: Telling
-    said: dict[str, Message] = field(default_factory=dict)
-    notes: set[str] = field(default_factory=set)
-    journal_bytes: int = 0
-    started_at: float = field(default_factory=time.monotonic)
-    heard_at: float = field(default_factory=time.monotonic)
-    minded_at: float = field(default_factory=time.monotonic)
-    worked_s: float = 0.0
-    ending: tuple[TurnState, str | None] | None = None
-    interrupted_at: float | None = None
-
-    @property
-    def turn(self) -> Turn:
-        return self.telling.turn
 
 
 class Talk:
@@ -107,7 +85,7 @@ class Talk:
         self._rulings = rulings
         self._inbox = inbox
         self._translator = Translator()
-        self._open: _Open | None = None
+        self._open: UnderWay | None = None
         self.is_unasked = False
         self._looked_at = time.monotonic()
         self._is_over: Outcome | None = None
@@ -119,7 +97,7 @@ class Talk:
 
         A message said twice is harmless: the CLI ignores a uuid it has seen.
         """
-        turn = _Open(telling)
+        turn = UnderWay(telling)
         self._open = turn
         for message in messages:
             turn.said[str(message.id)] = message
@@ -251,14 +229,14 @@ class Talk:
         return heard.result, heard.events
 
     @staticmethod
-    def _is_its_end(turn: _Open, result: ResultSeen) -> bool:
+    def _is_its_end(turn: UnderWay, result: ResultSeen) -> bool:
         """Whether a result ends this turn. The agent also ends turns nobody asked for (a background task's)."""
         if not turn.said:
             return True
         uuids = set(result.user_message_uuids)
         return bool(uuids & (turn.said.keys() | turn.notes)) or (not uuids and result.origin is None)
 
-    async def _finish(self, turn: _Open, result: ResultSeen, told: list[e.RunEvent]) -> None:
+    async def _finish(self, turn: UnderWay, result: ResultSeen, told: list[e.RunEvent]) -> None:
         # The scripted model costs nothing, though the CLI has a price for every name.
         is_free = (result.model or "").startswith(SCRIPTED)
         # A program that was killed had not kept its sum: the next one counts from less than we have seen.
@@ -286,7 +264,7 @@ class Talk:
             answered,
         )
 
-    async def _close(self, turn: _Open, end: e.TurnFinished, answered: set[MessageId] | None) -> None:
+    async def _close(self, turn: UnderWay, end: e.TurnFinished, answered: set[MessageId] | None) -> None:
         await turn.telling.ended(end, self.seat, answered)
         self._rulings.forget()
         self._open = None
@@ -330,7 +308,7 @@ class Talk:
         if turn.ending is None:
             await self._add_messages(turn)
 
-    async def _settle(self, turn: _Open) -> None:
+    async def _settle(self, turn: UnderWay) -> None:
         """Answer what was decided."""
         settled = await self._rulings.settle(turn.telling, self.chat)
         if settled.mode is not None and settled.mode is not self.chat.settings.mode:
@@ -340,7 +318,7 @@ class Talk:
             turn.heard_at = time.monotonic()
             await turn.telling.tell(settled.events, self.seat)
 
-    async def _add_messages(self, turn: _Open) -> None:
+    async def _add_messages(self, turn: UnderWay) -> None:
         busy = self.chat.settings.busy
         if busy is Busy.QUEUE:
             return
@@ -359,7 +337,7 @@ class Talk:
         self._rulings.presenter.receipts.steered |= {message.id for message in queued}
         self._rulings.presenter.mark_messages()
 
-    async def _stop(self, turn: _Open, ending: tuple[TurnState, str | None]) -> None:
+    async def _stop(self, turn: UnderWay, ending: tuple[TurnState, str | None]) -> None:
         """Interrupt the agent; its result then ends the turn in that way."""
         turn.ending = ending
         turn.interrupted_at = time.monotonic()
@@ -374,7 +352,7 @@ class Talk:
 
     # ------------------------------------------------------------ time
 
-    async def _mind_the_time(self, turn: _Open) -> None:
+    async def _mind_the_time(self, turn: UnderWay) -> None:
         now = time.monotonic()
         if turn.interrupted_at is not None:
             if now - turn.interrupted_at > self._limits.interrupt_s:
