@@ -1,0 +1,105 @@
+"""The program that all of these tests share: `threadwork up` with every bot, on doubles of the platforms and the model.
+
+The doubles run in the tests' own loop, so nothing here may block it. `open_house` is the whole of it.
+"""
+
+import asyncio
+import itertools
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from tests.acceptance.program import PATIENCE_S, STOP_S, Installation, Up, command_of, free_port, installation
+from tests.doubles.anthropic import AnthropicDouble
+from tests.doubles.slack import SlackDouble
+from tests.processes import descendants
+
+KEY = "sk-ant-api03-made-up-for-the-platforms"
+
+
+@dataclass(slots=True)
+class House:
+    """What runs, and the doubles around it."""
+
+    installed: Installation
+    up: Up
+    model: AnthropicDouble
+    slack: SlackDouble
+    slack_pages: str
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def number(self) -> int:
+        """One that was not given before."""
+        return next(self._numbers)
+
+    def pid(self, command: str) -> int | None:
+        """The process of the stack that runs this command of the program."""
+        return next((pid for pid in descendants(self.up.pid) if f"threadwork {command}" in command_of(pid)), None)
+
+    async def kill(self, command: str) -> None:
+        """Kill a program of the stack; returns once another has been started in its place."""
+        killed = self.pid(command)
+        assert killed is not None, f"no {command} runs"
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: self.pid(command) not in {None, killed})
+
+    def log(self) -> str:
+        """The last lines that the program said."""
+        return "\n".join(self.up.err.read_text().splitlines()[-30:])
+
+
+async def until(is_so: Callable[[], object], limit_s: float = PATIENCE_S) -> None:
+    """Wait until something is so."""
+    ends_at = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < ends_at, "it did not come about in time"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def open_house() -> AsyncIterator[House]:
+    """Everything, up. At the end the doubles must have had nothing to complain of."""
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(AnthropicDouble(credential=KEY))
+        slack = await stack.enter_async_context(SlackDouble())
+        # The app belongs to one, which is there before anybody installs it.
+        slack.workspace("T0")
+        port = free_port()
+        settings = {
+            "ANTHROPIC_BASE_URL": model.url,
+            "ANTHROPIC_API_KEY": KEY,
+            "SLACK_APP_TOKEN": slack.app_token,
+            "SLACK_API_URL": slack.api_url,
+            # A workspace for each test: they do not share Slack's limits.
+            "SLACK_CLIENT_ID": slack.options.client_id,
+            "SLACK_CLIENT_SECRET": slack.options.client_secret,
+            "SLACK_PORT": str(port),
+            "THREADWORK_MODE": "ask",
+            "THREADWORK_LINGER_S": "2",
+        }
+        installed = stack.enter_context(installation(**settings))
+        up = await stack.enter_async_context(_up(installed))
+        yield House(installed, up, model, slack, f"http://127.0.0.1:{port}")
+        assert model.violations == []
+
+
+@asynccontextmanager
+async def _up(installed: Installation) -> AsyncIterator[Up]:
+    """`threadwork up`, once it said `ready`."""
+    out, err = installed.folder / "up.out", installed.folder / "up.err"
+    with out.open("w") as stdout, err.open("w") as stderr:
+        process = installed.start("up", stdout=stdout, stderr=stderr)
+    try:
+        await until(lambda: out.read_text() or process.poll() is not None)
+        assert process.poll() is None, err.read_text()
+        yield Up(process, out, err)
+    finally:
+        process.terminate()
+        try:
+            await until(lambda: process.poll() is not None, STOP_S)
+        except AssertionError:
+            process.kill()
+            process.wait()
