@@ -137,12 +137,15 @@ async def _bounded(call: Awaitable[T], seconds: float = CALL_S) -> T:
 
 def code_of(error: SlackApiError) -> str:
     """Slack's word for what is wrong: `not_in_channel`, `missing_scope`, …"""
-    answer = error.response
-    return str(answer.get("error") or "") if hasattr(answer, "get") else ""
+    # What stands between us and Slack may answer, too, with a page or a line of text.
+    answer = getattr(error.response, "data", None)
+    return str(answer.get("error") or "") if isinstance(answer, dict) else ""
 
 
 def _refused(error: SlackApiError) -> ThreadworkError:
     code = code_of(error)
+    if not code:
+        return Ambiguous(f"Slack did not answer: {str(error)[:300]}")
     if code in _TOKEN_WRONG:
         return Misconfigured(f"Slack refuses the token: {code}. Install the app again and set SLACK_BOT_TOKEN anew.")
     if code == "ratelimited":
@@ -152,7 +155,7 @@ def _refused(error: SlackApiError) -> ThreadworkError:
         return SurfaceError(f"The app lacks the scope {needed}. Add it to the app and install it again.")
     if code in _PLACE_GONE:
         return PlaceGone(_PLACE_WORDS.get(code, f"Slack says {code}."))
-    return SurfaceError(f"Slack says {code or error}.")
+    return SurfaceError(f"Slack says {code}.")
 
 
 _PLACE_WORDS: Final = {

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import asyncpg
 import pytest
+from aiohttp import test_utils, web
 
 from bots.slack.app import open_slack
+from bots.slack.web import SlackWeb
 from core.domain.approval import ApprovalKind
 from core.domain.states import ApprovalState, MessageState
-from core.errors import Misconfigured
+from core.errors import Ambiguous, Misconfigured
 from core.store.tables import messages
 from tests.doubles.slack import SlackDouble
 from tests.integration.slack_bot import Scene, free_port, locked, open_scene, settings_for
@@ -155,6 +157,21 @@ async def test_a_thread_that_cannot_be_read_does_not_keep_the_request(scene: Sce
     assert [one.text for one in await scene.messages(began)] == ["mend it"]
 
 
+@pytest.mark.parametrize("answer", [web.Response(status=500, text="no"), web.Response(status=429, text="slowly")])
+async def test_a_server_that_is_not_slack_is_no_answer_of_slack(answer: web.Response) -> None:
+    async def anything(_request: web.Request) -> web.Response:
+        return answer
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", anything)
+    async with test_utils.TestServer(app) as server, aiohttp.ClientSession() as session:
+        slack = SlackWeb("xoxb-made-up", str(server.make_url("/api/")), session)
+        with pytest.raises(Ambiguous):
+            await slack.whoami()
+        with pytest.raises(Ambiguous):
+            await slack.react("C1", "1.1", "eyes")
+
+
 async def test_a_socket_whose_address_was_refused_gets_a_new_one(scene: Scene) -> None:
     scene.slack.refuse_sockets(1)
     await scene.slack.sockets.cut()
@@ -258,29 +275,57 @@ async def test_what_slack_did_not_sign_is_refused_by_http(
         assert answer.status == status
 
 
+@asynccontextmanager
+async def program(
+    slack: SlackDouble, database_url: str, redis_url: str, folder: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`threadwork slack`, ready; killed at the end if it still lives."""
+    env = {**slack.env(), "DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "threadwork", "slack", "--data-dir", str(folder)),
+        env={"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1", "THREADWORK_LOG_FORMAT": "json", **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(90):
+            assert (await process.stdout.readline()).strip() == b"slack ready"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
 async def test_the_program_says_ready_takes_messages_and_ends_when_told(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with SlackDouble() as slack:
-        env = {**slack.env(), "DATABASE_URL": database_url, "REDIS_URL": redis_url}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "threadwork", "slack", "--data-dir", str(tmp_path)),
-            env={"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1", "THREADWORK_LOG_FORMAT": "json", **env},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(90):
-                assert process.stdout is not None
-                assert (await process.stdout.readline()).strip() == b"slack ready"
-                asked = await slack.workspace("T1").person("ann").mentions("general", "go")
-                await slack.until(lambda: "eyes" in asked.reactions, within=60)
-                await slack.settled(within=60)
-                process.send_signal(signal.SIGTERM)
-                _, said = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
+    async with SlackDouble() as slack, program(slack, database_url, redis_url, tmp_path) as process:
+        asked = await slack.workspace("T1").person("ann").mentions("general", "go")
+        await slack.until(lambda: "eyes" in asked.reactions, within=60)
+        await slack.settled(within=60)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            _, said = await process.communicate()
         assert process.returncode == 0, said.decode()
-        levels = [json.loads(line)["level"] for line in said.decode().splitlines()]
-        assert set(levels) == {"info"}, said.decode()
+        assert {json.loads(line)["level"] for line in said.decode().splitlines()} == {"info"}, said.decode()
+
+
+async def test_a_message_outlives_the_bot_that_was_killed_while_it_took_it(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with SlackDouble() as slack:
+        ann = slack.workspace("T1").person("ann")
+        async with (
+            program(slack, database_url, redis_url, tmp_path) as process,
+            locked(database_url, messages.name),
+        ):
+            asked = await ann.mentions("general", "go")
+            await slack.until(lambda: bool(slack.calls("users.info")), within=60)
+            process.kill()
+            await process.communicate()
+        assert not asked.reactions
+        async with program(slack, database_url, redis_url, tmp_path):
+            await slack.until(lambda: "eyes" in asked.reactions, within=60)
+            await slack.settled(within=60)
