@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from bots.errands import InTurn
 from core.domain.chat import Place
 from core.domain.message import Message
 from core.domain.states import MessageState
@@ -30,6 +31,7 @@ class Receipting:
         self._messages = messages
         self._budget = budget
         self._surface = surface
+        self._in_turn = InTurn()
 
     async def show(self, place: Place, accepted: Accepted) -> None:
         """Put it on, unless that is not to be had; and take it off again where another has come."""
@@ -46,7 +48,9 @@ class Receipting:
         for _ in range(TRIES):
             await self._budget.spend(allowance, Priority.QUESTION)
             try:
-                await self._surface.receipt(place, message.external_id, Receipt.QUEUED, None)
+                # A channel takes one in a quarter of a second, and tells so with each.
+                async with self._in_turn.turn(place.channel):
+                    await self._surface.receipt(place, message.external_id, Receipt.QUEUED, None)
             except RateLimited as error:
                 await self._budget.penalise(allowance, error.retry_after_s)
             else:
