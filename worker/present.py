@@ -21,7 +21,7 @@ from core.domain.chat import Place
 from core.domain.states import ApprovalState
 from core.domain.turn import TurnId
 from core.domain.view import View
-from core.errors import Ambiguous, Fenced, PlaceGone, PostGone, RateLimited, ThreadworkError
+from core.errors import Ambiguous, Fenced, PlaceGone, PostGone, RateLimited, ThreadworkError, TooLarge
 from core.ports import Call, EditBudget, Fence, Payload, Post, PostState, Priority, Stores, Surface
 from worker.hold import Hold
 from worker.receipts import Receipts
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 CALL_S: Final = 30.0
 _LOOK_BACK: Final = timedelta(minutes=5)
+_REFUSALS: Final = 5
 Answer = TypeVar("Answer")
 
 
@@ -41,6 +42,12 @@ class _Wanted:
     asks: dict[str, Approval] = field(default_factory=dict)
     posts: dict[str, Post] | None = None
     is_dirty: bool = True
+    refusals: int = 0
+
+    def is_refused(self) -> bool:
+        """Count one more refusal; whether it is time to give up."""
+        self.refusals += 1
+        return self.refusals >= _REFUSALS
 
     @property
     def dirty_asks(self) -> list[Approval]:
@@ -159,6 +166,11 @@ class Presenter:
         except PlaceGone as error:
             # Nothing can be shown there any more; the turn's state stays true in the database.
             log.warning("place_gone", why=str(error), turn=str(turn_id))
+        except TooLarge as error:
+            if not view.is_over or not wanted.is_refused():
+                raise
+            # It will not fit by being tried for ever, which would keep this chat from its rest. Its state stays true.
+            log.exception("end_not_shown", code=error.code, turn=str(turn_id))
         if view.is_over and wanted.view is view:
             await self._stores.turns.shown(self._hold.fence, turn_id)
             self._wanted.pop(turn_id, None)

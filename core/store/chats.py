@@ -28,6 +28,9 @@ def _from_now(seconds: float) -> ColumnElement[Any]:
     return _CLOCK + timedelta(seconds=seconds)
 
 
+_OWED_FOR: Final = timedelta(days=1)
+
+
 class PostgresChats:
     """`core.ports.Chats` on Postgres."""
 
@@ -98,7 +101,8 @@ class PostgresChats:
                 any_of(turns.c.state, UNFINISHED),
                 or_(turns.c.state == TurnState.RUNNING, turns.c.stop_asked_at.is_not(None), ~is_open),
             ),
-            select(turns.c.chat_id).where(turns.c.ended_at.is_not(None), ~turns.c.is_shown),
+            # A surface that refuses an end for a day is not asked again, unless something else happens in the chat.
+            select(turns.c.chat_id).where(turns.c.ended_at > func.now() - _OWED_FOR, ~turns.c.is_shown),
             select(messages.c.chat_id).where(IS_UNMARKED),
         ).subquery()
         query = (

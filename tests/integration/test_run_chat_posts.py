@@ -5,7 +5,7 @@ import pytest
 from core.domain import events as e
 from core.domain.chat import Mode
 from core.domain.states import TurnState
-from core.errors import Ambiguous, PlaceGone, RateLimited, SurfaceError
+from core.errors import Ambiguous, PlaceGone, RateLimited, SurfaceError, TooLarge
 from core.ports import Call
 from tests.stage import Hang, LoseAnswer, Refuse, ScriptedChat, Stage, at_gate, bash, says
 
@@ -192,3 +192,17 @@ async def test_every_message_gets_its_last_word(stage: Stage, chat: ScriptedChat
     assert end.state is ending
     await _is_shown(chat)
     assert list((await chat.receipts()).values()) == [ending.value]
+
+
+async def test_an_end_that_the_platform_finds_too_large_for_good_does_not_keep_the_chat_busy(
+    stage: Stage, chat: ScriptedChat
+) -> None:
+    await chat.say("Work.", [says("Begun."), at_gate("go")])
+    await chat.comes_true(chat.posts)
+    stage.surface.fail(Call.EDIT, *[Refuse(TooLarge("too long"))] * 50)
+    stage.model.open("go")
+    await chat.is_done("Begun.")
+    await chat.run_ends()
+
+    assert (await chat.turns())[-1].is_shown
+    assert chat.id not in await stage.stores.chats.unattended()
