@@ -65,7 +65,9 @@ async def test_events_that_are_nothing_to_us_are_acknowledged(scene: Scene) -> N
 async def test_a_message_is_acknowledged_once_it_is_kept_and_not_before(scene: Scene, database_url: str) -> None:
     async with locked(database_url, messages.name):
         asked = await scene.ann.mentions("general", "go")
-        await asyncio.sleep(1.0)
+        await scene.slack.until(lambda: bool(scene.slack.calls("users.info")), within=60)
+        # Long enough for an acknowledgement that waits for nothing.
+        await asyncio.sleep(0.3)
         assert not scene.slack.delivery.is_idle
         assert not asked.reactions
     await scene.slack.settled(within=60)
