@@ -5,7 +5,7 @@ lines per row. Widths are those of a terminal, so that wide characters line up.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from wcwidth import wcwidth
@@ -17,8 +17,11 @@ _GAP: Final = "  "
 _LEAST: Final = 4
 
 
-def tables(text: str, width: int) -> str:
-    """The same text with every table outside code laid out within `width` columns, in a code block."""
+def tables(text: str, width: int, most: int | None = None) -> str:
+    """The same text with every table outside code laid out within `width` columns, in a code block.
+
+    A table of more than `most` characters becomes several blocks, each with the header again.
+    """
     lines, out, at = text.split("\n"), list[str](), 0
     fence: Fence | None = None
     while at < len(lines):
@@ -29,7 +32,7 @@ def tables(text: str, width: int) -> str:
             at += 1
             continue
         rows, at = found
-        out.append(fenced(_laid_out(rows, width)))
+        out += map(fenced, _blocks(rows, width, most))
     return "\n".join(out)
 
 
@@ -95,6 +98,22 @@ def _laid_out(rows: list[list[str]], width: int) -> str:
         if number == 0:
             lines.append(_GAP.join("─" * size for size in widths))
     return "\n".join(lines)
+
+
+def _blocks(rows: list[list[str]], width: int, most: int | None) -> Iterator[str]:
+    header, *rest = rows
+    while most is not None and len(rest) > 1:
+        # Every line takes two characters at least.
+        low, high = 1, min(len(rest), most // 2 + 1)
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = len(_laid_out([header, *rest[:middle]], width)) <= most
+            low, high = (middle, high) if fits else (low, middle - 1)
+        if low == len(rest):
+            break
+        yield _laid_out([header, *rest[:low]], width)
+        rest = rest[low:]
+    yield _laid_out([header, *rest], width)
 
 
 def _as_records(rows: list[list[str]], width: int) -> str:

@@ -216,6 +216,25 @@ def test_escaped_text_reads_as_it_was_written(text: str) -> None:
     assert acting(escape(text)) == []
 
 
+@steady
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(0, 300), st.integers(400, 900))
+def test_a_cut_table_has_its_header_again_and_every_row_once(rows: list[int], before: int, limit: int) -> None:
+    body = [f"| r{number} | {'v' * size} |" for number, size in enumerate(rows)]
+    made = pieces("\n".join(["b" * before, "", "| name | value |", "|------|-------|", *body, "", "After."]), limit)
+    names = [line.split()[0] for piece in made for line in piece.split("\n") if re.match(r"r\d", line)]
+    assert names == [f"r{number}" for number in range(len(rows))]
+    for piece in made:
+        assert units(piece) <= limit
+        assert len(re.findall(r"(?m)^```$", piece)) == 2 * len(re.findall(r"(?m)^name  +value", piece))
+
+
+@pytest.mark.parametrize("size", range(3_300, 4_000, 20))
+def test_an_answer_leaves_room_for_what_stands_below_it(size: int) -> None:
+    view = fold(View(turn_id=TURN), e.Noticed("n" * 500))
+    end = e.TurnFinished(TurnState.FAILED, "x" * size, Usage(1, 2, 3, 4), Decimal(1), 1.0, error="e_" * 5_000)
+    must_be_taken(render(fold(view, end)))
+
+
 def asked(
     kind: ApprovalKind,
     tool: str,

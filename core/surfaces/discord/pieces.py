@@ -17,7 +17,8 @@ WIDTH: Final = 60
 
 def pieces(text: str, limit: int) -> list[str]:
     """The whole text in order, in harmless pieces of at most `limit`. An empty text gives no piece."""
-    return list(_fitting(inert(tables(text, WIDTH)), limit, limit))
+    # Tables of half a post are not cut again.
+    return list(_fitting(inert(tables(text, WIDTH, limit // 2)), limit, limit))
 
 
 def beginning(text: str, limit: int) -> str:
