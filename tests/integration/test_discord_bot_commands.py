@@ -1,9 +1,11 @@
 """Commands in Discord: `!…` in a thread, the slash command with its completions, and the command in a message's menu."""
 
+from functools import partial
+
 import pytest
 
 from core.domain.chat import Busy, Mode
-from tests.doubles.discord import Person, Seen
+from tests.doubles.discord import Channel, Person, Seen
 from tests.integration.discord_bot import Scene
 
 
@@ -96,11 +98,13 @@ async def test_whoever_may_not_decide_may_not_change_the_chat(scene: Scene) -> N
     thread = await scene.begun()
     for number, command in enumerate(("!mode ask", f"!invite <@{bob.id}>", "!model x", "!queue on", "!mentions on")):
         await bob.says(thread, command)
-        await scene.discord.until(
-            lambda wanted=number + 1: len(scene.posts(thread, "Only those who are in this chat")) == wanted, within=60
-        )
+        await scene.discord.until(partial(_is_refused_more, scene, thread, number), within=60)
     seen = await bob.slash("threadwork mode", channel=thread, mode="ask")
     await _told(scene, seen, "Only those who are in this chat")
+
+
+def _is_refused_more(scene: Scene, thread: Channel, than: int) -> bool:
+    return len(scene.posts(thread, "Only those who are in this chat")) > than
 
 
 async def test_an_admin_may_let_it_do_everything(scene: Scene) -> None:
@@ -148,7 +152,7 @@ async def test_ask_in_a_chats_thread_and_in_direct_messages_asks_there(scene: Sc
 async def test_the_slash_command_answers_the_person_alone(scene: Scene) -> None:
     bob = scene.guild.person("bob")
     thread = await scene.begun("fix the build")
-    for where, command, words in [
+    wanted: list[tuple[str | Channel, str, str]] = [
         ("general", "help", "/threadwork list"),
         ("general", "settings", "Mode `auto`"),
         ("general", "list", "fix the build"),
@@ -159,7 +163,8 @@ async def test_the_slash_command_answers_the_person_alone(scene: Scene) -> None:
         (thread, "model", "Model: the usual one"),
         (thread, "settings", "Mode `auto`"),
         (thread, "stop", "Nothing is at work here"),
-    ]:
+    ]
+    for where, command, words in wanted:
         seen = await scene.ann.slash(f"threadwork {command}", channel=where)
         await _told(scene, seen, words)
     await _told(scene, await bob.slash("threadwork list"), "You have no chats yet")
