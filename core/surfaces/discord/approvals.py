@@ -31,12 +31,12 @@ from core.surfaces.discord.components import (
     cut,
     cut_escaped,
     line,
+    markdown,
     menu,
     option,
     post,
     preformatted,
     section,
-    text,
     weight,
 )
 from core.surfaces.discord.escaping import code
@@ -127,7 +127,7 @@ def _content(approval: Approval) -> Iterator[_Part]:
             yield from map(_Part, _tool(approval))
         case ApprovalKind.PLAN:
             for piece in pieces(_plan(approval), _CONTENT) or ["*The plan is empty.*"]:
-                yield _Part(text(piece))
+                yield _Part(markdown(piece))
         case ApprovalKind.QUESTION:
             questions = questions_of(approval.input)
             for number, question in enumerate(questions):
@@ -160,7 +160,7 @@ def _as_file(approval: Approval) -> Iterator[_Part]:
         case _:
             assert_never(approval.kind)
     if approval.kind is ApprovalKind.PLAN:
-        yield _Part(text(beginning(whole, BEGINNING)))
+        yield _Part(markdown(beginning(whole, BEGINNING)))
     else:
         language = "diff" if diff is not None else _language(approval)
         yield _Part(next(preformatted(visible(whole[:BEGINNING]), language, _CONTENT // 2)))
@@ -187,12 +187,12 @@ def _risks(approval: Approval, command: str) -> Iterator[Component]:
     if len(lines) > _RISKS:
         lines[_RISKS - 1 :] = [f"⚠️ … and {len(lines) - _RISKS + 1} more"]
     if lines:
-        yield text("\n".join(lines))
+        yield markdown("\n".join(lines))
 
 
 def _question(approval: Approval, number: int, question: Question, *, is_form: bool) -> Iterator[_Part]:
     head = f"**{line(question.header, 100)}** · " if question.header else ""
-    yield _Part(text(head + cut_escaped(question.text, 2_000)))
+    yield _Part(markdown(head + cut_escaped(question.text, 2_000)))
     is_menu = question.is_multiple or len(question.options) > _BUTTONS
     told = [
         one
@@ -200,7 +200,7 @@ def _question(approval: Approval, number: int, question: Question, *, is_form: b
         if is_form or len(one.label) > 70 or (at >= OPTIONS if is_menu else one.description)
     ]
     for start in range(0, len(told), 5):
-        yield _Part(text("\n".join(_choice(one.label, one.description) for one in told[start : start + 5])))
+        yield _Part(markdown("\n".join(_choice(one.label, one.description) for one in told[start : start + 5])))
     if is_form:
         return
     other = button("Other…", Press(Verb.ANSWER_OTHERWISE, approval.id, number))

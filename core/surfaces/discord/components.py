@@ -59,25 +59,25 @@ def line(text: str, limit: int) -> str:
 def section(words: str, accessory: Component | None = None) -> Component:
     """A paragraph, with a button beside it if there is one."""
     if accessory is None:
-        return text(words)
-    return {"type": SECTION, "components": [text(words)], "accessory": accessory}
+        return markdown(words)
+    return {"type": SECTION, "components": [markdown(words)], "accessory": accessory}
 
 
-def text(words: str) -> Component:
+def markdown(words: str) -> Component:
     """Markdown."""
     return {"type": TEXT, "content": words if words.strip() else ZERO_WIDTH}
 
 
 def context(words: str) -> Component:
     """Small grey lines."""
-    return text("\n".join(f"-# {one}" for one in words.split("\n")))
+    return markdown("\n".join(f"-# {one}" for one in words.split("\n")))
 
 
 def preformatted(words: str, language: str = "", limit: int = TEXTS) -> Iterator[Component]:
     """A text in as many monospace blocks as it takes, of at most `limit` each; three backticks get a gap in them."""
     frame = units(fenced("", language))
     for piece in _verbatim(cleaned(words), limit - frame):
-        yield text(fenced(piece if piece.strip("\n") else ZERO_WIDTH, language))
+        yield markdown(fenced(piece if piece.strip("\n") else ZERO_WIDTH, language))
 
 
 def container(parts: Sequence[Component], colour: int) -> Component:

@@ -8,7 +8,7 @@ address. All calls together keep under Discord's limit on a bot. Next: `client.p
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from core.errors import RateLimited
@@ -19,10 +19,13 @@ _REMEMBERED: Final = 5_000
 
 
 class Gates:
-    """One bot's limits, as this process knows them. `clock` gives seconds that only grow."""
+    """One bot's limits, as this process knows them. `clock` gives seconds that only grow; `sleep` lets them pass."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._clock = clock
+        self._sleep = sleep
         self._open_at: OrderedDict[str, float] = OrderedDict()
         self._all_open_at = 0.0
         self._lately: deque[float] = deque(maxlen=_A_SECOND)
@@ -32,7 +35,7 @@ class Gates:
         while (wait_s := self._wait(bucket)) > 0:
             if wait_s > _LONGEST_S:
                 raise RateLimited(wait_s, bucket)
-            await asyncio.sleep(wait_s)
+            await self._sleep(wait_s)
         self._lately.append(self._clock())
 
     def learn(self, bucket: str, headers: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from core.surfaces.discord.components import (
     Component,
     actions,
     context,
-    text,
+    markdown,
     texts_of,
     units,
     walk,
@@ -29,7 +29,7 @@ _ROWS: Final = 5
 
 def plainly(payload: Payload) -> Payload:
     """A post of texts and buttons only, without any frame; its files go."""
-    components = [text(words) for one in payload.body["components"] for words in texts_of(one)]
+    components = [markdown(words) for one in payload.body["components"] for words in texts_of(one)]
     return Payload({**_cleared(payload), "flags": IS_V2, "components": [*components, *_rows(payload)]})
 
 

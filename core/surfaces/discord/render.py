@@ -22,9 +22,9 @@ from core.surfaces.discord.components import (
     cut,
     cut_escaped,
     line,
+    markdown,
     post,
     section,
-    text,
     units,
     weight,
 )
@@ -60,12 +60,12 @@ def _live(view: View) -> Payload:
     stop = button("Stop", Press(Verb.STOP, view.turn_id)) if view.turn_id else None
     parts = [section(f"{'✋' if is_waiting else '⏳'} {line(view.status, 300)}", stop)]
     if view.tasks:
-        parts.append(text(_task_list(view.tasks)))
+        parts.append(markdown(_task_list(view.tasks)))
     if view.steps:
         parts.append(context(_steps(view)))
     after = [*_notices(view), *([context(line(view.model, 100))] if view.model else [])]
     if tail := _tail(view.answer, TEXTS - sum(map(weight, [*parts, *after]))):
-        parts.append(text(tail))
+        parts.append(markdown(tail))
     return post([container([*parts, *after], _WAITING if is_waiting else _AT_WORK)])
 
 
@@ -130,21 +130,21 @@ def _final(view: View) -> Sequence[Payload]:
         return [_as_file(answer, ending)]
     if not parts and not view.error:
         parts = ["*There is no text in the answer.*" if view.state is TurnState.DONE else "*It wrote nothing.*"]
-    posts = [[text(part)] for part in parts] or [[]]
+    posts = [[markdown(part)] for part in parts] or [[]]
     posts[-1] += ending
     return [post(components) for components in posts]
 
 
 def _as_file(answer: str, ending: Sequence[Component]) -> Payload:
     words = f"This is how it begins; the whole answer, {len(answer):,} characters, is in the file."
-    components = [text(beginning(answer, BEGINNING)), context(words), attached("answer.md"), *ending]
+    components = [markdown(beginning(answer, BEGINNING)), context(words), attached("answer.md"), *ending]
     return post(components, {"answer.md": answer.encode()})
 
 
 def _ending(view: View) -> Iterator[Component]:
     if view.error:
         head = "Stopped." if view.state is TurnState.STOPPED else "This did not work."
-        yield text(f"{_END_ICONS[view.state]} **{head}** {cut_escaped(view.error, _ERROR)}")
+        yield markdown(f"{_END_ICONS[view.state]} **{head}** {cut_escaped(view.error, _ERROR)}")
     yield from _notices(view)
     yield context(_footer(view))
 
