@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NewType, Protocol
 from uuid import UUID
 
+from core.domain.access import Rights
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Rule
 from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Place, Platform
 from core.domain.events import RunEvent, TurnFinished
@@ -255,6 +256,32 @@ class Installations(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who signed in to the admin page. `is_due`: its key is to be renewed."""
+
+    id: UUID
+    name: str
+    rights: Rights
+    is_due: bool = False
+
+
+class Sessions(Protocol):
+    """Signing in to the admin page.
+
+    * A link's word is good once and for ten minutes; of two who use it at once, one gets in.
+    * A session is found by its own key only; the key before is good for a minute after it was renewed.
+    * A session ends when it is told to, after a day without use, and after a week in any case.
+    * Neither words nor keys can be read from what is kept.
+    """
+
+    async def offer(self, name: str, rights: Rights) -> str: ...
+    async def begin(self, word: str) -> tuple[Session, str]: ...
+    async def find(self, session_id: UUID, key: str) -> Session | None: ...
+    async def renew(self, session_id: UUID, key: str) -> str | None: ...
+    async def end(self, session: Session) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """The store, one repository per aggregate."""
 
@@ -405,7 +432,7 @@ class Surface(Protocol):
     * `find` finds a post by its mark, even when the answer to `send` was lost.
     * `edit` of a deleted post raises `PostGone`; any call to a closed place raises `PlaceGone`.
     * A full platform raises `RateLimited` with its own waiting time; an answer that never came raises `Ambiguous`.
-    * `receipt` is idempotent and replaces the one before it.
+    * `receipt` is idempotent and replaces the one before it; where two `looks_alike`, changing them costs no call.
     """
 
     @property
@@ -418,6 +445,7 @@ class Surface(Protocol):
     async def find(self, place: Place, mark: str, since: datetime) -> str | None: ...
     async def edit(self, place: Place, external_id: str, payload: Payload) -> None: ...
     async def delete(self, place: Place, external_id: str) -> None: ...
+    def looks_alike(self, receipt: Receipt, before: Receipt | None) -> bool: ...
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None: ...
 
 

@@ -29,6 +29,8 @@ _EXAMPLES: Final = {
     "SLACK_BOT_TOKEN": "xoxb-…",
     "SLACK_APP_TOKEN": "xapp-…",
     "SLACK_API_URL": "https://slack.com/api/",
+    "THREADWORK_WEB_PORT": "8030",
+    "THREADWORK_WEB_URL": "https://threadwork.example.com",
     "SLACK_PORT": "3000",
     "DISCORD_API_URL": "https://discord.com/api/v10",
     "DISCORD_GATEWAY_URL": "wss://gateway.discord.gg/",
@@ -127,6 +129,9 @@ class Settings(BaseSettings):
     threadwork_public_url: WebUrl | None = None
     threadwork_gateway_port: int | None = Field(default=None, ge=1, le=65535)
     threadwork_gateway_host: str = "127.0.0.1"
+    threadwork_web_port: int | None = Field(default=None, ge=1, le=65535)
+    threadwork_web_host: str = "127.0.0.1"
+    threadwork_web_url: WebUrl | None = None
     threadwork_allow_key_in_sandbox: bool = False
     threadwork_unsafe_no_isolation: bool = False
     threadwork_mode: Mode = Mode.AUTO
@@ -159,6 +164,7 @@ class Settings(BaseSettings):
     discord_token: SecretStr | None = None
     discord_api_url: WebUrl | None = None
     discord_gateway_url: Annotated[str, AfterValidator(_socket_address)] | None = None
+    discord_forums: str = ""
 
     @property
     def has_credential(self) -> bool:

@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 template = typer.Typer(no_args_is_help=True, help="The sandbox image for E2B's cloud.")
 app.add_typer(template, name="template")
+admin = typer.Typer(no_args_is_help=True, help="The admin page.")
+app.add_typer(admin, name="admin")
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Where data lives. Default: THREADWORK_DATA_DIR, or your data folder.")
@@ -152,6 +154,29 @@ def discord(
     from threadwork.discord import print_invite, run_discord
 
     _run((print_invite if invite else run_discord)(_settings(data_dir)))
+
+
+@app.command()
+def web(data_dir: DataDir = None) -> None:
+    """Serve the admin page on DATABASE_URL and REDIS_URL."""
+    from threadwork.web import run_web
+
+    _run(run_web(_settings(data_dir)))
+
+
+@admin.command()
+def login(
+    data_dir: DataDir = None,
+    name: Annotated[str | None, typer.Option(help="Who signs in, as others will read it. Default: you.")] = None,
+    tenant: Annotated[
+        list[str] | None, typer.Option(help="Only this one, as in slack:T012345; may be given several times.")
+    ] = None,
+    viewer: Annotated[bool, typer.Option("--viewer", help="To look only, not to stop, write or answer.")] = False,
+) -> None:
+    """Print a link to the admin page that signs in once, within ten minutes."""
+    from threadwork.web import run_login
+
+    _run(run_login(_settings(data_dir), name=name, tenants=tenant or [], is_viewer=viewer))
 
 
 @app.command()

@@ -26,7 +26,7 @@ START_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where the parts of a running stack are. `model` says in words what answers: a name, or the scripted one."""
+    """Where the parts of a running stack are. `web_url` None: no admin page runs."""
 
     pid: int
     database_url: str
@@ -36,6 +36,7 @@ class Stack:
     e2b_api_key: str | None
     is_offline: bool
     is_isolated: bool = True
+    web_url: str | None = None
 
 
 def write_stack(data_dir: Path, stack: Stack) -> None:

@@ -1,8 +1,8 @@
 """`threadwork up`: everything on one machine, in the foreground.
 
 In order: embedded servers where no address was given, migrations, then side by side the sandbox host, the offline model
-where no credential is set, the gateway, the workers and the bots whose tokens are set. The real credential goes into
-the gateway's environment only. Next: `supervise.py`.
+where no credential is set, the gateway, the workers, the bots whose tokens are set and the admin page. The real
+credential goes into the gateway's environment only. Next: `supervise.py`.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import structlog
 from core.crypto import encode_secret, find_secret
 from core.errors import Misconfigured, Unavailable
 from core.log import set_up
-from core.settings import Settings, example_of
+from core.settings import Settings, default_data_dir, example_of
 from threadwork.embedded.postgres import embedded_postgres
 from threadwork.embedded.valkey import embedded_valkey
 from threadwork.parts import stop_signal
@@ -46,7 +46,8 @@ async def run_up(settings: Settings, *, use_embedded: bool, while_used: bool) ->
     with only_stack(data_dir):
         try:
             async with AsyncExitStack() as opened:
-                stack = await _start(settings, opened, use_embedded=use_embedded)
+                # A stack that ends with its last user is one for a chat; its page would go as suddenly.
+                stack = await _start(settings, opened, use_embedded=use_embedded, has_page=not while_used)
                 is_up.set()
                 write_stack(data_dir, stack)
                 opened.callback(remove_stack, data_dir)
@@ -128,7 +129,7 @@ async def _reach_redis(url: str) -> None:
                 await redis.ping()
 
 
-async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bool) -> Stack:
+async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bool, has_page: bool) -> Stack:
     """Start everything, what needs no database first, and wait until each part can do its work."""
     data_dir = settings.threadwork_data_dir
     given = settings.threadwork_secret_key
@@ -152,9 +153,11 @@ async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bo
     urls = await _servers(settings, opened, supervisor, use_embedded=use_embedded)
     started += [supervisor.start(program) for program in _workers(settings, {**env, **urls.env, **server.env})]
     bots = [supervisor.start(program) for program in _bots(settings, {**env, **urls.env})]
+    page = supervisor.start(_web(settings, {**env, **urls.env})) if has_page else None
     for child in started:
         await supervisor.ready(child)
     await _bots_ready(supervisor, bots)
+    web_url = await _page_ready(supervisor, page, data_dir) if page else None
     return Stack(
         pid=os.getpid(),
         database_url=urls.database,
@@ -164,6 +167,7 @@ async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bo
         e2b_api_key=server.api_key,
         is_offline=not settings.has_credential,
         is_isolated=not settings.threadwork_unsafe_no_isolation,
+        web_url=web_url,
     )
 
 
@@ -252,6 +256,26 @@ async def _bots_ready(supervisor: Supervisor, bots: Sequence[Child]) -> None:
             if child.said.done():
                 raise
             log.warning("bot_not_connected", bot=child.program.name, why=str(error))
+
+
+def _web(settings: Settings, env: Mapping[str, str]) -> Program:
+    """The admin page. Its port is kept for the life of the stack, so that an open page finds a restarted one."""
+    port = str(settings.threadwork_web_port or free_port())
+    env = {**env, "THREADWORK_WEB_HOST": settings.threadwork_web_host, "THREADWORK_WEB_PORT": port}
+    return Program("web", [sys.executable, "-m", "threadwork", "web"], "web ", env)
+
+
+async def _page_ready(supervisor: Supervisor, page: Child, data_dir: Path) -> str | None:
+    """Wait for the page and say where it is. Chats run without it, so one that does not start is told and left."""
+    try:
+        url = (await supervisor.ready(page)).removesuffix(" ready")
+    except Unavailable as error:
+        log.warning("no_admin_page", why=str(error))
+        return None
+    where = "" if data_dir == default_data_dir() else f" --data-dir {data_dir}"
+    sys.stderr.write(f"threadwork: the admin page is at {url}; to sign in: threadwork admin login{where}\n")
+    sys.stderr.flush()
+    return url
 
 
 def _from_dotenv(settings: Settings, name: str) -> str:

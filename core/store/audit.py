@@ -12,7 +12,7 @@ from core.domain.chat import ChatId
 from core.store.tables import audit
 
 
-async def note(connection: AsyncConnection, chat_id: ChatId, actor: str, action: str, **details: Any) -> None:
+async def note(connection: AsyncConnection, chat_id: ChatId | None, actor: str, action: str, **details: Any) -> None:
     """Add a line: `actor` is a person's name, `action` what they did in the past tense."""
     line = {"chat_id": chat_id, "actor": actor, "action": action, "details": details}
     await connection.execute(insert(audit).values(line))

@@ -307,3 +307,30 @@ console_receipts: Final = Table(
     Column("receipt", Text, nullable=False),
     Column("changes", Integer, nullable=False, server_default=text("1")),
 )
+
+# Who may sign in to the admin page, and who has. What opens a row is kept as a hash only.
+web_links: Final = Table(
+    "web_links",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("name", PlainText, nullable=False),
+    Column("rights", JSONB, nullable=False),
+    Column("made_at", Moment, nullable=False, server_default=func.now()),
+    Column("good_until", Moment, nullable=False),
+    Column("used_at", Moment),
+)
+
+web_sessions: Final = Table(
+    "web_sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+    # The key before, which requests under way may still carry for a moment.
+    Column("old_hash", LargeBinary),
+    Column("name", PlainText, nullable=False),
+    Column("rights", JSONB, nullable=False),
+    Column("began_at", Moment, nullable=False, server_default=func.now()),
+    Column("renewed_at", Moment, nullable=False, server_default=func.now()),
+    Column("ended_at", Moment),
+)

@@ -9,6 +9,7 @@ from tests.stage.fixtures import chat, sandbox_host, stage
 if TYPE_CHECKING:
     from tests.integration.discord_bot import Scene as DiscordScene
     from tests.integration.slack_bot import Scene
+    from tests.integration.web_page import Page
 
 __all__ = ["chat", "sandbox_host", "stage"]
 
@@ -37,4 +38,13 @@ async def discord_scene(database_url: str, redis_url: str, tmp_path: Path) -> "A
         DiscordDouble() as discord,
         open_scene(discord, settings_for(discord, database_url, redis_url, tmp_path)) as opened,
     ):
+        yield opened
+
+
+@pytest.fixture
+async def page(database_url: str, redis_url: str, tmp_path: Path) -> "AsyncIterator[Page]":
+    """The admin page."""
+    from tests.integration.web_page import open_page, settings_for
+
+    async with open_page(settings_for(database_url, redis_url, tmp_path)) as opened:
         yield opened

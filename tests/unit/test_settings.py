@@ -18,6 +18,8 @@ WRONG = {
     "THREADWORK_DATA_DIR": ["~nobody-of-that-name/data"],
     "THREADWORK_PUBLIC_URL": ["threadwork.example.com", "http://["],
     "THREADWORK_GATEWAY_PORT": ["0", "65536", "http", "80.5"],
+    "THREADWORK_WEB_PORT": ["0", "65536", "http"],
+    "THREADWORK_WEB_URL": ["threadwork.example.com", "ftp://h"],
     "THREADWORK_ALLOW_KEY_IN_SANDBOX": ["perhaps"],
     "THREADWORK_UNSAFE_NO_ISOLATION": ["2"],
     "THREADWORK_MODE": ["yolo", "AUTO"],
@@ -55,6 +57,7 @@ FREE = {
     "SLACK_COMMAND",
     "SLACK_SIGNING_SECRET",
     "THREADWORK_GATEWAY_HOST",
+    "THREADWORK_WEB_HOST",
     "THREADWORK_MODEL",
     "THREADWORK_SECRET_KEY",
 }
@@ -156,6 +159,7 @@ def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
         "SLACK_CLIENT_ID",
         "SLACK_COMMAND",
         "THREADWORK_GATEWAY_HOST",
+        "THREADWORK_WEB_HOST",
         "THREADWORK_MODEL",
     }:
         monkeypatch.setenv(name, secret)

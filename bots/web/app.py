@@ -1,0 +1,88 @@
+"""The admin page, composed: opens the store and the bus, and serves until the block ends.
+
+Server-rendered: templates escape everything, and no script or style stands in a page or comes from elsewhere
+(`gate.py` has the policy). Next: `gate.py`.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bots.web.checks import Checks
+from bots.web.gate import Address, Cookies, middlewares, put_headers
+from bots.web.signing_in import SigningIn
+from bots.web.templating import render, set_up_templates
+from bots.web.tries import Tries
+from core.bus.connection import open_redis, vendor_errors_as_ours
+from core.crypto import find_secret
+from core.errors import Misconfigured
+from core.settings import Settings
+from core.store.engine import open_engine, single
+from core.store.sessions import PostgresSessions
+
+PORT: Final = 8030
+STATIC: Final = Path(__file__).parent / "static"
+# A message is at most some thousand characters; what is larger is cut off before it is read.
+MOST_BYTES: Final = 256 * 1024
+_SHUTDOWN_S: Final = 2.0
+
+
+@asynccontextmanager
+async def open_web(settings: Settings) -> AsyncIterator[str]:
+    """The page, served until the block ends; yields its address. Raises `Misconfigured`."""
+    if settings.database_url is None or settings.redis_url is None:
+        missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
+        raise Misconfigured(f"{missing} is not set. Set it, or run everything on this machine with: threadwork up")
+    given = settings.threadwork_secret_key
+    secret = find_secret(given.get_secret_value() if given else None, settings.threadwork_data_dir)
+    address = Address(settings.threadwork_web_host, settings.threadwork_web_url)
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(settings.database_url))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url))
+
+        async def ask_redis() -> None:
+            with vendor_errors_as_ours():
+                await redis.ping()
+
+        async def ask_database() -> None:
+            await _ask(engine)
+
+        sessions, cookies = PostgresSessions(engine), Cookies(address, secret)
+        checks = Checks({"database": ask_database, "redis": ask_redis})
+        signing_in = SigningIn(sessions, cookies, Tries(time.monotonic))
+        site = web.Application(middlewares=middlewares(address, sessions, secret), client_max_size=MOST_BYTES)
+        site.on_response_prepare.append(put_headers)
+        set_up_templates(site)
+        site.add_routes([*checks.routes, *signing_in.routes, web.static("/static", STATIC)])
+        site.router.add_get("/", _home)
+        yield await _serving(stack, site, settings)
+
+
+async def _home(request: web.Request) -> web.Response:
+    return render(request, "home.html")
+
+
+async def _ask(engine: AsyncEngine) -> None:
+    async with single(engine) as connection:
+        # A table of ours: a database that was not migrated is of no use.
+        await connection.execute(text("SELECT 1 FROM web_sessions LIMIT 1"))
+
+
+async def _serving(stack: AsyncExitStack, site: web.Application, settings: Settings) -> str:
+    runner = web.AppRunner(site, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    host, port = settings.threadwork_web_host, settings.threadwork_web_port or PORT
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise Misconfigured(
+            f"The admin page cannot listen on {host}:{port}: {error.strerror}. Set THREADWORK_WEB_PORT to a free one."
+        ) from error
+    return settings.threadwork_web_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"

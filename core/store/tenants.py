@@ -1,0 +1,26 @@
+"""Tenants by the names that people know them by."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.domain.chat import TenantId
+from core.errors import NotFound
+from core.store.engine import single
+from core.store.tables import tenants
+
+
+async def find_tenants(engine: AsyncEngine, names: Sequence[str]) -> list[TenantId]:
+    """The tenants that are called so: `slack:T012345`, `discord:1234`, `console:local`.
+
+    Raises `NotFound` for a name that nobody has written from yet.
+    """
+    async with single(engine) as connection:
+        rows = (await connection.execute(select(tenants))).all()
+    known = {f"{row.platform}:{row.external_id}": TenantId(row.id) for row in rows}
+    for name in names:
+        if name not in known:
+            those = ", ".join(sorted(known)) or "none yet"
+            raise NotFound(f"There is no tenant {name}. Known are: {those}")
+    return [known[name] for name in names]
