@@ -49,6 +49,9 @@ class Receipts:
         self.is_dirty = False
         try:
             for message, shown in await self._stale():
+                if self._surface.looks_alike(self._wanted(message), shown):
+                    await self._messages.marked(self._hold.fence, message.id, self._wanted(message).value)
+                    continue
                 allowance = self._surface.allowance(self._place, Call.MARK)
                 if (wait_s := await self._budget.try_spend(allowance, Priority.FINAL)) > 0:
                     self.is_dirty = True

@@ -69,6 +69,9 @@ class MoodySurface:
     async def delete(self, place: Place, external_id: str) -> None:
         await self._inner.delete(place, external_id)
 
+    def looks_alike(self, receipt: Receipt, before: Receipt | None) -> bool:
+        return self._inner.looks_alike(receipt, before)
+
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         await self._maybe(self._inner.receipt(place, message, receipt, before))
 

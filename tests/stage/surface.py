@@ -95,6 +95,9 @@ class RecordingSurface:
     async def delete(self, place: Place, external_id: str) -> None:
         await self.inner.delete(place, external_id)
 
+    def looks_alike(self, receipt: Receipt, before: Receipt | None) -> bool:
+        return self.inner.looks_alike(receipt, before)
+
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         body = {"receipt": receipt.value, "before": before.value if before else None}
         await self._do(Call.MARK, message, body, lambda: self.inner.receipt(place, message, receipt, before))

@@ -1,7 +1,7 @@
 """Receipts and the edit budget: reactions that must wait hold nothing else up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -30,6 +30,9 @@ class Scripted:
 
     def allowance(self, place: Place, call: Call) -> Allowance:
         return Allowance("slack:T1:mark", 1, 1)
+
+    def looks_alike(self, receipt: Receipt, before: Receipt | None) -> bool:
+        return {receipt, before} == {Receipt.QUEUED, Receipt.WORKING}
 
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         self.shown.append(message)
@@ -73,6 +76,12 @@ async def test_a_receipt_that_must_wait_gives_way_and_is_brought_later() -> None
     assert await bringing.bring() == 0.0
     assert on.shown == ["1", "2"]
     assert not bringing.is_dirty
+
+
+async def test_a_change_that_nobody_would_see_costs_nothing() -> None:
+    on = Scripted(tokens=1, waiting=[replace(message(1), state=MessageState.DELIVERED, receipt="queued")])
+    assert await receipts(on).bring() == 0.0
+    assert (on.tokens, on.shown) == (1, [])
 
 
 async def test_with_nothing_to_show_nothing_is_spent() -> None:

@@ -152,11 +152,15 @@ class DiscordSurface:
         except PostGone:
             return
 
+    def looks_alike(self, receipt: Receipt, before: Receipt | None) -> bool:
+        """Whether two receipts have one emoji."""
+        return before is not None and EMOJI[receipt] == EMOJI[before]
+
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         """React to a person's message: the new emoji first, so that there is always one."""
-        new, old = EMOJI[receipt], EMOJI[before] if before else None
-        if new == old:
+        if self.looks_alike(receipt, before):
             return
+        new, old = EMOJI[receipt], EMOJI[before] if before else None
         channel = await self._react(place, message, new)
         if old is not None:
             await self._rest.call(reaction("DELETE", channel, message, old))

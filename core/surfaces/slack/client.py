@@ -148,12 +148,16 @@ class SlackSurface:
         except PostGone:
             return
 
+    def looks_alike(self, receipt: Receipt, before: Receipt | None) -> bool:
+        """Whether two receipts have one emoji. The bot has put the first one, which no run knows of."""
+        is_first = before is None and receipt is Receipt.QUEUED
+        return EMOJI[receipt] == EMOJI[before or Receipt.QUEUED] and not is_first
+
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         """React to a person's message: the new emoji first, so that there is always one."""
-        # The bot has put the first one, which no run knows of.
-        new, old = EMOJI[receipt], EMOJI[before or Receipt.QUEUED]
-        if new == old and (before is not None or receipt is not Receipt.QUEUED):
+        if self.looks_alike(receipt, before):
             return
+        new, old = EMOJI[receipt], EMOJI[before or Receipt.QUEUED]
         about = {"channel": place.channel, "timestamp": message}
         await self._call(place, "reactions.add", about | {"name": new}, fine="already_reacted")
         if new != old:

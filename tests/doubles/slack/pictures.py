@@ -74,7 +74,7 @@ def _ask(kind: ApprovalKind, tool: str, tool_input: dict[str, Any], line: str, *
 def _pictures() -> dict[str, list[Payload]]:
     tasks = ("Find why the build fails", "Mend it", "Run all tests")
     states = ("completed", "in_progress", "pending")
-    steps = [
+    steps: list[e.RunEvent] = [
         e.TasksChanged(
             tuple(e.Task(str(n), text, state) for n, (text, state) in enumerate(zip(tasks, states, strict=True)))
         ),
