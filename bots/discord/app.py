@@ -51,7 +51,7 @@ async def open_discord(settings: Settings) -> AsyncIterator[None]:
     token = token_of(settings)
     async with AsyncExitStack() as stack:
         rest = await stack.enter_async_context(Rest.open(token, settings.discord_api_url))
-        servers = await _servers(DiscordWeb(rest))
+        servers = await _servers(DiscordWeb(rest), settings)
         stores = await stack.enter_async_context(open_stores(settings.database_url))
         redis = await stack.enter_async_context(open_redis(settings.redis_url))
         control = await stack.enter_async_context(open_control(redis))
@@ -88,12 +88,13 @@ def _parts(
     )
 
 
-async def _servers(web: DiscordWeb) -> Servers:
+async def _servers(web: DiscordWeb, settings: Settings) -> Servers:
     """Ask Discord whose token it is, for as long as Discord does not answer."""
+    forums = frozenset(settings.discord_forums.replace(",", " ").split())
     while True:
         try:
             found = await web.whoami()
-            return Servers(web, me=str((found.get("bot") or found)["id"]), app=str(found["id"]))
+            return Servers(web, me=str((found.get("bot") or found)["id"]), app=str(found["id"]), forums=forums)
         except Misconfigured:
             raise
         except ThreadworkError as error:

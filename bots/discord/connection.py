@@ -17,6 +17,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bots.discord.servers import Servers
+from bots.discord.web import REFUSED
 from core.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
@@ -54,12 +55,14 @@ class Connection:
             try:
                 was_ready = await self._once()
                 why = "it was closed"
+            except Misconfigured:
+                raise
             except discord.LoginFailure as error:
-                raise Misconfigured(_REFUSED) from error
+                raise Misconfigured(REFUSED) from error
             except discord.ConnectionClosed as error:
                 why = f"Discord closed it with {error.code}"
                 if error.code == _BAD_TOKEN:
-                    raise Misconfigured(_REFUSED) from error
+                    raise Misconfigured(REFUSED) from error
                 if error.code in _INTENTS and self._servers.reads_everything:
                     log.warning("message_content_not_allowed", mend=_UNREADABLE)
                     self._servers.reads_everything = False
@@ -94,10 +97,6 @@ class Connection:
         return was_ready
 
 
-_REFUSED: Final = (
-    "Discord refuses DISCORD_TOKEN. Reset and copy it from the Bot page of your app at "
-    "https://discord.com/developers/applications"
-)
 _UNREADABLE: Final = (
     "Discord does not show the bot messages that do not mention it. People must mention it in each, until you switch "
     "on Message Content Intent on the Bot page at https://discord.com/developers/applications and start it again."

@@ -60,8 +60,16 @@ class Handling:
 
     async def asked(self, asked: Asked) -> None:
         """Somebody clicked, sent a form, or used a command."""
+        reply = Reply(self._parts.servers.web, self._parts.servers.app, asked.where)
+        try:
+            await self._asked(asked, reply)
+        except Exception:
+            if not isinstance(asked, Completing):
+                await reply.whisper("That did not work. Please try again.")
+            raise
+
+    async def _asked(self, asked: Asked, reply: Reply) -> None:
         parts = self._parts
-        reply = Reply(parts.servers.web, parts.servers.app, asked.where)
         match asked:
             case Pressed():
                 await parts.answering.pressed(asked, reply)

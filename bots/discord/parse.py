@@ -35,7 +35,8 @@ class Person:
 class Said:
     """A message of a person. `channel` is the channel or the thread that it stands in.
 
-    `names`: those of the people mentioned in it, by id. `is_mention`: of the app, also by a reply to it.
+    `names`: those of the people mentioned in it, by id; `roles`: the roles. `is_mention`: of the app, also by a reply
+    to it. `answers`: the message that it is a reply to.
     """
 
     guild: str
@@ -46,6 +47,8 @@ class Said:
     names: Mapping[str, str] = field(default_factory=dict)
     files: tuple[FileIn, ...] = ()
     is_mention: bool = False
+    roles: tuple[str, ...] = ()
+    answers: JSON | None = None
 
     @property
     def is_direct(self) -> bool:
@@ -97,11 +100,23 @@ def _said(data: JSON, me: str) -> Said | None:
         channel=str(data["channel_id"]),
         id=str(data["id"]),
         person=person_of(data["author"], data.get("member")),
-        text=str(data.get("content") or ""),
+        text=_text_of(data),
         names=names_in(data),
-        files=files_of(data),
+        files=files_of(data) + tuple(file for one in _forwarded(data) for file in files_of(one)),
+        roles=tuple(str(role) for role in data.get("mention_roles") or ()),
+        answers=data.get("referenced_message"),
         is_mention=any(str(one["id"]) == me for one in data.get("mentions") or ()),
     )
+
+
+def _text_of(data: JSON) -> str:
+    """What was written, and what was forwarded with it."""
+    texts = [str(data.get("content") or ""), *(str(one.get("content") or "") for one in _forwarded(data))]
+    return "\n\n".join(text for text in texts if text)
+
+
+def _forwarded(data: JSON) -> list[JSON]:
+    return [one["message"] for one in data.get("message_snapshots") or ()]
 
 
 def _edited(data: JSON, _me: str) -> Edited | None:

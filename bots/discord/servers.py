@@ -5,7 +5,7 @@ archive. Next: `taking.py`.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,12 +37,16 @@ class Room:
 
 
 class Servers:
-    """The servers as the present connection knows them. `me` is the app's own user, `app` the application."""
+    """The servers as the present connection knows them. `me` is the app's own user, `app` the application.
 
-    def __init__(self, web: DiscordWeb, me: str, app: str) -> None:
+    `forums`: the ids of those in which every new post begins a chat; `all` means all.
+    """
+
+    def __init__(self, web: DiscordWeb, me: str, app: str, forums: Collection[str] = ()) -> None:
         self.web = web
         self.me = me
         self.app = app
+        self._forums = forums
         self.client: discord.Client | None = None
         # Whether Discord shows us the text of messages that do not mention the app.
         self.reads_everything = True
@@ -66,6 +70,23 @@ class Servers:
         while len(self._rooms) > _MOST:
             self._rooms.popitem(last=False)
         return room
+
+    def is_open_forum(self, post: str) -> bool:
+        """Whether a post stands in a forum where every post begins a chat."""
+        found = self.client.get_channel(int(post)) if self.client is not None and self._forums else None
+        if not isinstance(found, discord.Thread) or not isinstance(found.parent, discord.ForumChannel):
+            return False
+        return "all" in self._forums or str(found.parent_id) in self._forums
+
+    def title(self, thread: str) -> str:
+        """The title of a thread."""
+        found = self.client.get_channel(int(thread)) if self.client is not None else None
+        return found.name if isinstance(found, discord.Thread) else ""
+
+    def my_role(self, guild: str) -> str | None:
+        """The role that came with the app into a server; people pick it where they mean the app."""
+        found = self.client.get_guild(int(guild)) if self.client is not None and guild != DIRECT else None
+        return str(found.self_role.id) if found is not None and found.self_role is not None else None
 
     async def author(self, guild: str, person: Person) -> Author:
         """A person with their role: admins are those who may manage the server."""

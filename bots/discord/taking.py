@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import structlog
 
 from bots.context import HEADING, with_context, with_new_text
-from bots.discord.context import read_context
+from bots.discord.context import line_of, read_context
 from bots.discord.markup import mentioned, readable, roles_and_channels, without_mention
 from bots.discord.parse import Deleted, Edited, Said
 from bots.discord.receipting import Receipting
@@ -98,6 +98,7 @@ class Taking:
 
         `command` does what a message asks that is for the bot itself, and says whether it was one.
         """
+        said = self._meant(said)
         room = self.servers.known_room(said.channel)
         is_in_channel = room is not None and not room.is_thread and not said.is_direct
         if not _may_be_ours(said, self.servers.me) or (is_in_channel and not said.is_mention):
@@ -112,6 +113,16 @@ class Taking:
             if said.is_mention or said.is_direct or key in self._known:
                 told = reply(self._web, said.channel, said.id, not_taken(error))
                 self._errands.start(told, "tell it was not taken")
+
+    def _meant(self, said: Said) -> Said:
+        """The message as it was meant: who mentions the app's role means the app; a new post in a forum, too."""
+        role = self.servers.my_role(said.guild) if said.roles else None
+        if role is not None and role in said.roles:
+            text = said.text.replace(f"<@&{role}>", f"<@{self.servers.me}>")
+            return replace(said, text=text, is_mention=True)
+        if said.id == said.channel and self.servers.is_open_forum(said.channel):
+            return replace(said, text=f"{self.servers.title(said.channel)}\n\n{said.text}".strip(), is_mention=True)
+        return said
 
     async def _said(self, said: Said, command: Bang) -> None:
         chat = await self._find(said.guild, said.channel)
@@ -135,7 +146,9 @@ class Taking:
             place = chat.place if chat is not None else place_in(said.guild, room)
             whole = await self._with_context(said, chat, text)
         else:
-            place, whole = await self._thread(said, text), text
+            line = line_of(said.answers) if said.answers is not None else None
+            whole = with_context(text or (NOTHING_SAID if line else ""), [line] if line else ())
+            place = await self._thread(said, text or (line.text if line else ""))
         await self.take(Offer(place, author, said.id, whole, said.files, title=text or None))
 
     async def _thread(self, said: Said, text: str) -> Place:

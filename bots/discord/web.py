@@ -13,6 +13,10 @@ from core.surfaces.discord.components import cut
 from core.surfaces.discord.rest import Request, Rest
 
 JSON = Mapping[str, Any]
+REFUSED: Final = (
+    "Discord refuses DISCORD_TOKEN. Reset and copy it from the Bot page of your app at "
+    "https://discord.com/developers/applications"
+)
 CONTENT_CHARS: Final = 2_000
 NAME_CHARS: Final = 100
 _NOBODY: Final[JSON] = {"parse": [], "replied_user": False}
@@ -29,19 +33,18 @@ class DiscordWeb:
 
     async def whoami(self) -> JSON:
         """The application, with its bot's user. Raises `Misconfigured` for a token that Discord refuses."""
-        request = Request("whoami", "GET", "/applications/@me", "application")
-        answer = await self._rest.ask(request)
-        if answer.status == 401:
-            raise Misconfigured(
-                "Discord refuses DISCORD_TOKEN. Reset and copy it from the Bot page of your app at "
-                "https://discord.com/developers/applications"
-            )
-        return self._rest.good(request, answer).told
+        return await self._by_token(Request("whoami", "GET", "/applications/@me", "application"))
 
     async def shards(self) -> int:
-        """How many connections Discord wants the bot to have."""
-        answer = await self._rest.call(Request("gateway", "GET", "/gateway/bot", "gateway"))
-        return int(answer.told.get("shards") or 1)
+        """How many connections Discord wants the bot to have. Raises `Misconfigured` for a token that it refuses."""
+        told = await self._by_token(Request("gateway", "GET", "/gateway/bot", "gateway"))
+        return int(told.get("shards") or 1)
+
+    async def _by_token(self, request: Request) -> JSON:
+        answer = await self._rest.ask(request)
+        if answer.status == 401:
+            raise Misconfigured(REFUSED)
+        return self._rest.good(request, answer).told
 
     async def register(self, app: str, commands: Sequence[JSON]) -> None:
         """Make these the app's commands."""

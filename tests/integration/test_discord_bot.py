@@ -5,11 +5,13 @@ Clicks and forms are in `test_discord_bot_answers.py`, commands in `test_discord
 """
 
 import time
+from pathlib import Path
 
 import pytest
 
 from core.domain.states import MessageState
-from tests.integration.discord_bot import Scene
+from tests.doubles.discord import DiscordDouble
+from tests.integration.discord_bot import Scene, open_scene, settings_for
 
 
 @pytest.fixture
@@ -216,6 +218,44 @@ async def test_a_mention_in_a_forums_post_makes_it_a_chat(scene: Scene) -> None:
     await scene.seen(first)
     [message] = await scene.messages(post)
     assert message.text == "why does it crash?"
+
+
+async def test_a_post_in_an_open_forum_is_a_chat_and_others_are_not(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with DiscordDouble() as discord:
+        guild = discord.guild("G1")
+        settings = settings_for(
+            discord, database_url, redis_url, tmp_path, discord_forums=f"{guild.forum('help').id}, 17"
+        )
+        guild.forum("other")
+        async with open_scene(discord, settings) as scene:
+            other = await scene.ann.posts_in_forum("other", "It crashes", "why?")
+            post = await scene.ann.posts_in_forum("help", "It crashes", "why?")
+            await scene.seen(next(iter(post.posts.values())))
+            [message] = await scene.messages(post)
+            assert message.text == "It crashes\n\nwhy?"
+            await scene.seen(await scene.guild.person("bob").says(post, "for me, too"))
+            assert await scene.no_chat(other)
+
+
+async def test_a_mention_in_answer_to_a_message_brings_that_message(scene: Scene) -> None:
+    general = scene.guild.channel("general")
+    said = await scene.guild.person("bob").says(general, "the build is red")
+    asked = await scene.ann.says(general, scene.discord.mention, reply_to=said)
+    await scene.seen(asked)
+    thread = await scene.thread(asked)
+    assert thread.name == "the build is red"
+    [message] = await scene.messages(thread)
+    assert message.text.endswith("Bob: the build is red")
+
+
+async def test_who_picks_the_bots_role_means_the_bot(scene: Scene) -> None:
+    role = scene.guild.role("threadwork")
+    asked = await scene.ann.says("general", f"<@&{role.id}> fix the build")
+    await scene.seen(asked)
+    [message] = await scene.messages(await scene.thread(asked))
+    assert message.text == "fix the build"
 
 
 async def test_an_archived_thread_goes_on_when_somebody_writes_in_it(scene: Scene) -> None:

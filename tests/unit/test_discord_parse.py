@@ -86,6 +86,16 @@ def test_files_come_with_what_is_said() -> None:
     assert screen.url.startswith("https://cdn.discordapp.com/")
 
 
+def test_what_is_forwarded_is_said_too() -> None:
+    body = recorded("message_create_thread")
+    files = recorded("message_create_attachments")["attachments"]
+    body["message_snapshots"] = [{"message": {"content": "it is red", "attachments": files}}]
+    event = parse_event("MESSAGE_CREATE", body, _BOT)
+    assert isinstance(event, Said)
+    assert event.text == "and the docs too\n\nit is red"
+    assert len(event.files) == 2
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -11,7 +11,7 @@ from core.errors import Ambiguous, PlaceGone, PostGone, RateLimited, SurfaceErro
 _ASK: Final = "An admin of the server can allow it."
 _PLACE: Final[Mapping[int, str]] = {
     10003: "This thread or channel was deleted. Start a new one.",
-    10004: "Threadwork was taken out of this server. An admin can invite it again, by the link that this prints: threadwork discord --invite",
+    10004: "Threadwork was taken out of this server. An admin can invite it again, by: threadwork discord --invite",
     50001: (
         "Threadwork cannot see this thread, or may not write in it. Give it View Channel and Send Messages in Threads; "
         "in a private thread, mention it to let it in."

@@ -54,7 +54,8 @@ def member(one: Member, *, with_user: bool = True) -> JSON:
 
 
 def role(one: Role) -> JSON:
-    return {
+    tags = {"tags": {"bot_id": one.of_bot}} if one.of_bot else {}
+    return tags | {
         "id": one.id,
         "name": one.name,
         "permissions": str(one.permissions),
@@ -62,7 +63,7 @@ def role(one: Role) -> JSON:
         "color": 0,
         "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
         "hoist": False,
-        "managed": False,
+        "managed": one.of_bot is not None,
         "mentionable": True,
         "flags": 0,
     }

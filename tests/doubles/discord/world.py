@@ -29,6 +29,7 @@ class Role:
     name: str
     permissions: int
     position: int = 0
+    of_bot: str | None = None  # the id of the bot that it came with
 
 
 @dataclass(slots=True, eq=False)
@@ -202,6 +203,7 @@ class World:
         guild = GuildState(self.ids.new(), name, self.add_user(f"{name}-owner"))
         guild.roles[guild.id] = Role(guild.id, "@everyone", EVERYONE_DEFAULT)
         role = self.add_role(guild, self.bot.name, bot_permissions)
+        role.of_bot = self.bot.id
         self.join(guild, guild.owner, [])
         self.join(guild, self.bot, [role.id])
         self.guilds[guild.id] = guild
