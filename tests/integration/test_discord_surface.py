@@ -337,13 +337,16 @@ async def test_a_post_whose_components_are_refused_is_sent_in_the_classic_form(s
         assert await other.find(stage.place, "m1", lately(stage)) == post
 
 
-async def test_a_classic_post_can_be_edited(stage: Stage) -> None:
+async def test_a_classic_post_is_made_of_components_by_its_first_edit(stage: Stage) -> None:
     stage.double.faults.fail(SEND, status=400, code=50035)
     post = await stage.surface.send(stage.place, question(), "m1")
     stage.double.allow("50035")
     await stage.surface.edit(stage.place, post, final("Ann allowed this."))
     assert "Ann allowed this." in stage.posts[0].text
     assert "May I?" not in stage.posts[0].text
+    before = len(stage.double.calls(EDIT))
+    await stage.surface.edit(stage.place, post, final("Done."))
+    assert len(stage.double.calls(EDIT)) == before + 1
 
 
 async def test_an_edit_whose_components_are_refused_is_made_in_simpler_ones(stage: Stage) -> None:

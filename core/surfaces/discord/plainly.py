@@ -28,9 +28,10 @@ _ROWS: Final = 5
 
 
 def plainly(payload: Payload) -> Payload:
-    """A post of texts and buttons only, without any frame; its files go."""
+    """A post of texts and buttons only, without any frame; its files go, and what it was if it was a classic one."""
     components = [markdown(words) for one in payload.body["components"] for words in texts_of(one)]
-    return Payload({**_cleared(payload), "flags": IS_V2, "components": [*components, *_rows(payload)]})
+    body = {**_cleared(payload), "flags": IS_V2, "content": None, "components": [*components, *_rows(payload)]}
+    return Payload(body)
 
 
 def classic(payload: Payload) -> Payload:
