@@ -202,7 +202,7 @@ def sandbox_host(
 @app.command()
 def doctor(
     platform: Annotated[
-        str | None, typer.Argument(help="slack: ask Slack itself whether tokens, scopes and socket are good.")
+        str | None, typer.Argument(help="slack or discord: ask it whether tokens and permissions are good.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:

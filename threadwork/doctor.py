@@ -67,11 +67,17 @@ async def examine(data_dir: Path | None) -> Sequence[Finding]:
 
 async def ask(platform: str) -> Sequence[Finding]:
     """What a platform itself says. Raises `Misconfigured` for one that cannot be asked."""
-    if platform != "slack":
-        raise Misconfigured(f"The doctor cannot ask {platform}. Example: threadwork doctor slack")
-    from threadwork.checks.slack_live import slack_live
+    match platform:
+        case "slack":
+            from threadwork.checks.slack_live import slack_live
 
-    return [finding async for finding in slack_live(load())]
+            return [finding async for finding in slack_live(load())]
+        case "discord":
+            from threadwork.checks.discord_live import discord_live
+
+            return [finding async for finding in discord_live(load())]
+        case _:
+            raise Misconfigured(f"The doctor cannot ask {platform}. Example: threadwork doctor slack")
 
 
 def _checks(settings: Settings) -> Iterable[tuple[str, Check]]:

@@ -156,11 +156,13 @@ async def _open_surfaces(
         files[Platform.SLACK] = await stack.enter_async_context(SlackFiles.open(token_of, settings.slack_api_url))
     if settings.discord_token is not None:
         from core.surfaces.discord.client import DiscordSurface
+        from core.surfaces.discord.files import DiscordFiles
 
         token = settings.discord_token.get_secret_value()
         surfaces[Platform.DISCORD] = await stack.enter_async_context(
             DiscordSurface.open(token, settings.discord_api_url)
         )
+        files[Platform.DISCORD] = await stack.enter_async_context(DiscordFiles.open(settings.discord_api_url))
     return surfaces, files
 
 

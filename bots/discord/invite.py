@@ -36,4 +36,9 @@ async def invite_url(settings: Settings) -> str:
     """The link. Discord is asked whose token it is; raises `Misconfigured` when it refuses it."""
     async with Rest.open(token_of(settings), settings.discord_api_url) as rest:
         app = str((await DiscordWeb(rest).whoami())["id"])
+    return invite_of(app)
+
+
+def invite_of(app: str) -> str:
+    """The link for an application by its id."""
     return discord.utils.oauth_url(int(app), permissions=PERMISSIONS, scopes=("bot", "applications.commands"))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from core.errors import Misconfigured, SurfaceError
 from core.surfaces.discord.components import cut
-from core.surfaces.discord.rest import Request, Rest
+from core.surfaces.discord.rest import Answer, Request, Rest
 
 JSON = Mapping[str, Any]
 REFUSED: Final = (
@@ -39,6 +39,15 @@ class DiscordWeb:
         """How many connections Discord wants the bot to have. Raises `Misconfigured` for a token that it refuses."""
         told = await self._by_token(Request("gateway", "GET", "/gateway/bot", "gateway"))
         return int(told.get("shards") or 1)
+
+    async def servers(self) -> Sequence[JSON]:
+        """The servers that the bot is in, with its permissions in each; of very many, the first."""
+        return self._list(await self._rest.call(Request("look", "GET", "/users/@me/guilds", "servers")))
+
+    async def registered(self, app: str) -> Sequence[JSON]:
+        """The app's commands, as Discord has them."""
+        path = f"/applications/{app}/commands"
+        return self._list(await self._rest.call(Request("look", "GET", path, "commands")))
 
     async def _by_token(self, request: Request) -> JSON:
         answer = await self._rest.ask(request)
@@ -99,10 +108,13 @@ class DiscordWeb:
         request = Request(
             "read", "GET", f"/channels/{channel}/messages", f"read {channel}", query={"limit": "100", **where}
         )
-        found = (await self._rest.call(request)).body
-        if not isinstance(found, list):
+        return self._list(await self._rest.call(request))
+
+    @staticmethod
+    def _list(answer: Answer) -> Sequence[JSON]:
+        if not isinstance(answer.body, list):
             raise SurfaceError("Discord's answer cannot be read.")
-        return found
+        return answer.body
 
     async def member(self, guild: str, user: str) -> JSON:
         """Somebody as a member of a server."""

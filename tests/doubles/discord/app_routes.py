@@ -5,6 +5,7 @@ from typing import Any
 from tests.doubles.discord import errors, payloads
 from tests.doubles.discord.command_rules import check_commands, register
 from tests.doubles.discord.gateway import MEMBERS, MESSAGE_CONTENT, PRESENCES, Gateway
+from tests.doubles.discord.permissions import in_guild
 from tests.doubles.discord.record import Call
 from tests.doubles.discord.routes import Lookups, Route, an_object
 from tests.doubles.discord.world import DM, JSON, World
@@ -25,7 +26,7 @@ class AppRoutes(Lookups):
             ("GET", "/applications/@me", self.application),
             ("GET", "/gateway", lambda _: {"url": self.gateway.url}),
             ("GET", "/gateway/bot", self.gateway_bot),
-            ("GET", "/users/@me/guilds", lambda _: [payloads.partial_guild(one) for one in self.world.guilds.values()]),
+            ("GET", "/users/@me/guilds", self.guilds),
             ("POST", "/users/@me/channels", self.open_dm),
             ("GET", "/users/{user}", self.user),
             ("GET", "/guilds/{guild}", lambda call: payloads.guild(self.guild(call), bot=self.world.bot)),
@@ -79,6 +80,13 @@ class AppRoutes(Lookups):
             "bot": payloads.user(self.world.bot),
             "approximate_guild_count": len(self.world.guilds),
         }
+
+    def guilds(self, call: Call) -> list[JSON]:
+        bot = self.world.bot
+        return [
+            payloads.partial_guild(one) | {"owner": False, "permissions": str(in_guild(one, bot))}
+            for one in self.world.guilds.values()
+        ]
 
     def gateway_bot(self, call: Call) -> JSON:
         limit = {
