@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, NewType, Protocol
 from uuid import UUID
 
-from core.domain.access import Rights
+from core.domain.access import Rights, Scope
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Rule
 from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Place, Platform
 from core.domain.events import RunEvent, TurnFinished
 from core.domain.message import FileIn, Message, MessageId
+from core.domain.states import TurnState
 from core.domain.turn import Turn, TurnId
 from core.domain.view import View
 
@@ -282,6 +283,36 @@ class Sessions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which chats to list: those whose title, name or starter has `text` in it; empty fields ask for nothing."""
+
+    text: str = ""
+    platform: Platform | None = None
+    is_busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLine:
+    """A chat in a list. `turn_state`: of its unfinished turn, if there is one; `asks`: how many questions are open."""
+
+    chat: Chat
+    starter: str
+    turn_state: TurnState | None
+    asks: int
+
+
+class Looks(Protocol):
+    """What people see who look on from the admin page.
+
+    * Only what is in their scope: whatever else they ask for is not there, as if it never was.
+    """
+
+    async def chats(self, scope: Scope, wanted: Wanted, limit: int = 100) -> Sequence[ChatLine]: ...
+    async def chat(self, scope: Scope, chat_id: ChatId) -> ChatLine: ...
+    async def waiting(self, scope: Scope, limit: int = 200) -> Sequence[tuple[Approval, Chat]]: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """The store, one repository per aggregate."""
 
@@ -370,11 +401,15 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a platform lets us do: `per_minute` calls under this key, `burst` of them at once."""
+    """What a platform lets us do: `per_minute` calls under this key, `burst` of them at once.
+
+    `pace_s`: how many seconds lie at least between two changes of one post that only show progress.
+    """
 
     key: str
     per_minute: float
     burst: int
+    pace_s: float = 0.0
 
 
 class EditBudget(Protocol):

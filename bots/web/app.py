@@ -14,17 +14,20 @@ from aiohttp import web
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bots.web.chats import Chats
 from bots.web.checks import Checks
 from bots.web.gate import Address, Cookies, middlewares, put_headers
 from bots.web.signing_in import SigningIn
-from bots.web.templating import render, set_up_templates
+from bots.web.templating import set_up_templates
 from bots.web.tries import Tries
 from core.bus.connection import open_redis, vendor_errors_as_ours
 from core.crypto import find_secret
 from core.errors import Misconfigured
 from core.settings import Settings
 from core.store.engine import open_engine, single
+from core.store.looks import PostgresLooks
 from core.store.sessions import PostgresSessions
+from core.store.stores import stores_on
 
 PORT: Final = 8030
 STATIC: Final = Path(__file__).parent / "static"
@@ -59,13 +62,10 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         site = web.Application(middlewares=middlewares(address, sessions, secret), client_max_size=MOST_BYTES)
         site.on_response_prepare.append(put_headers)
         set_up_templates(site)
-        site.add_routes([*checks.routes, *signing_in.routes, web.static("/static", STATIC)])
-        site.router.add_get("/", _home)
+        looks, stores = PostgresLooks(engine), stores_on(engine)
+        chats = Chats(looks, stores)
+        site.add_routes([*checks.routes, *signing_in.routes, *chats.routes, web.static("/static", STATIC)])
         yield await _serving(stack, site, settings)
-
-
-async def _home(request: web.Request) -> web.Response:
-    return render(request, "home.html")
 
 
 async def _ask(engine: AsyncEngine) -> None:

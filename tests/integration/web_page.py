@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from yarl import URL
 
 from bots.web.app import open_web
 from core.domain.access import Access, Rights
-from core.ports import Stores
+from core.domain.approval import Approval, ApprovalKind
+from core.domain.chat import AgentSeat, Author, Chat, Place, Platform
+from core.domain.events import RunEvent
+from core.domain.turn import Turn
+from core.ports import Asked, Fence, Stores
 from core.settings import Settings
 from core.store.engine import open_engine
 from core.store.sessions import PostgresSessions
@@ -63,6 +68,15 @@ class Browser:
         self.session.cookie_jar.update_cookies({"threadwork": cookie}, URL(self.url))
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A chat with a turn that runs."""
+
+    chat: Chat
+    fence: Fence
+    turn: Turn
+
+
 @dataclass(slots=True)
 class Page:
     """The page, with what is behind it."""
@@ -75,6 +89,29 @@ class Page:
     @property
     def sessions(self) -> PostgresSessions:
         return PostgresSessions(self.engine)
+
+    async def runs(self, said: str = "do it", *, tenant: str = "T1", thread: str = "1.1", name: str = "Ann") -> Scene:
+        """A chat in Slack whose turn runs."""
+        place, author = Place(Platform.SLACK, tenant, "C1", thread), Author("U1", name)
+        accepted = await self.stores.messages.accept(place, author, f"{thread}0", said)
+        took = await self.stores.chats.take(accepted.chat.id, "w1", 300)
+        assert took is not None
+        turn = await self.stores.turns.begin(took[1], [accepted.message.id])
+        return Scene(accepted.chat, took[1], turn)
+
+    async def does(self, scene: Scene, first_seq: int, *events: RunEvent) -> None:
+        await self.stores.turns.record(scene.fence, scene.turn.id, first_seq, events, AgentSeat())
+
+    async def asks(self, scene: Scene, seq: int = 2, **more: Any) -> Approval:
+        given = {"command": "rm -rf build", **more.pop("input", {})}
+        fields = {"kind": ApprovalKind.TOOL, "tool": "Bash", "input": given, "line": "Runs `rm -rf build`", **more}
+        asked = Asked(scene.turn.id, f"tu{seq}", **fields)
+        return (await self.stores.approvals.ask(scene.fence, asked, seq))[0]
+
+    async def audit(self) -> list[tuple[str, str]]:
+        async with self.engine.connect() as connection:
+            rows = await connection.execute(text("SELECT actor, action FROM audit ORDER BY id"))
+            return [(row.actor, row.action) for row in rows]
 
     async def link(self, rights: Rights | None = None, name: str = "Root") -> str:
         word = await self.sessions.offer(name, rights or Rights(everywhere=Access.ADMIN))
