@@ -38,19 +38,19 @@ class Receipting:
         message = accepted.message
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await self._put(place, message)
+                await self._put(place, message, Receipt.QUEUED, None)
                 await self._give_way(place, message)
         except (TimeoutError, ThreadworkError) as error:
             log.warning("receipt_not_shown", chat=place.key, why=repr(error))
 
-    async def _put(self, place: Place, message: Message) -> None:
+    async def _put(self, place: Place, message: Message, receipt: Receipt, before: Receipt | None) -> None:
         allowance = self._surface.allowance(place, Call.MARK)
         for _ in range(TRIES):
             await self._budget.spend(allowance, Priority.QUESTION)
             try:
                 # A channel takes one in a quarter of a second, and tells so with each.
                 async with self._in_turn.turn(place.channel):
-                    await self._surface.receipt(place, message.external_id, Receipt.QUEUED, None)
+                    await self._surface.receipt(place, message.external_id, receipt, before)
             except RateLimited as error:
                 await self._budget.penalise(allowance, error.retry_after_s)
             else:
@@ -64,7 +64,7 @@ class Receipting:
         shown = Receipt(now.receipt) if now is not None and now.receipt else Receipt.QUEUED
         if EMOJI[shown] != EMOJI[Receipt.QUEUED]:
             # Putting the worker's once more changes nothing, and ours goes.
-            await self._surface.receipt(place, message.external_id, shown, Receipt.QUEUED)
+            await self._put(place, message, shown, Receipt.QUEUED)
 
     async def _now(self, message: Message) -> Message | None:
         recent = await self._messages.recent(message.chat_id, 20)

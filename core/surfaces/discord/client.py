@@ -43,10 +43,12 @@ _PAGES: Final = 50
 _OLD_S: Final = 4.0
 _ARCHIVED: Final = 50083
 _MISSING_PERMISSIONS: Final = 50013
+_NO_SUCH_REACTION: Final = 10014
 # Five in five seconds a channel is what people see: three at once and 35 a minute never come to more than that.
 _EDITS: Final = (35, 3)
 _POSTS: Final = (35, 3)
-_MARKS: Final = (60, 3)  # each is a reaction put and one taken away, of which a channel takes one in 0.25 s
+# Each is a reaction put and one taken away, of which a channel takes one in a quarter of a second, whoever sends them.
+_MARKS: Final = (80, 1)
 
 
 def _utc_now() -> datetime:
@@ -94,7 +96,8 @@ class DiscordSurface:
             case Call.EDIT:
                 return Allowance(key, *_EDITS)
             case Call.MARK:
-                return Allowance(key, *_MARKS)
+                # The message that a thread begins with stands in the channel.
+                return Allowance(f"discord:{place.channel or place.thread}:{call}", *_MARKS)
 
     async def send(self, place: Place, payload: Payload, mark: str) -> str:
         """Post into the thread; a mark this process has posted already is edited instead."""
@@ -153,17 +156,21 @@ class DiscordSurface:
             return
 
     def looks_alike(self, receipt: Receipt, before: Receipt | None) -> bool:
-        """Whether two receipts have one emoji."""
-        return before is not None and EMOJI[receipt] == EMOJI[before]
+        """Whether two receipts have one emoji. The bot has put the first one, which no run knows of."""
+        is_first = before is None and receipt is Receipt.QUEUED
+        return EMOJI[receipt] == EMOJI[before or Receipt.QUEUED] and not is_first
 
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         """React to a person's message: the new emoji first, so that there is always one."""
         if self.looks_alike(receipt, before):
             return
-        new, old = EMOJI[receipt], EMOJI[before] if before else None
+        new, old = EMOJI[receipt], EMOJI[before or Receipt.QUEUED]
         channel = await self._react(place, message, new)
-        if old is not None:
-            await self._rest.call(reaction("DELETE", channel, message, old))
+        if new != old:
+            taken = reaction("DELETE", channel, message, old)
+            answer = await self._rest.ask(taken)
+            if answer.refusal != _NO_SUCH_REACTION:
+                self._rest.good(taken, answer)
 
     async def _react(self, place: Place, message: str, emoji: str) -> str:
         """React, and say in which channel: a thread has its id from the message it began with, which stands outside."""
