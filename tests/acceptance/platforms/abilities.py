@@ -35,6 +35,7 @@ CANNOT: Final[Mapping[str, Mapping[Ability, str]]] = MappingProxyType(
             Ability.REMOTE: "its posts are in our own database",
         },
         "slack": {},
+        "discord": {},
     }
 )
 PLATFORMS: Final = tuple(CANNOT)

@@ -8,13 +8,18 @@ import pytest_asyncio
 
 from tests.acceptance.platforms.abilities import able
 from tests.acceptance.platforms.console import Console
+from tests.acceptance.platforms.discord import Discord
 from tests.acceptance.platforms.house import House, open_house
 from tests.acceptance.platforms.platform import Platform
 from tests.acceptance.platforms.slack import Slack
 from tests.acceptance.platforms.thread import Thread, asked
 from tests.stage.lines import Block
 
-OPEN: dict[str, Callable[[House, AsyncExitStack], Awaitable[Platform]]] = {"console": Console.open, "slack": Slack.open}
+OPEN: dict[str, Callable[[House, AsyncExitStack], Awaitable[Platform]]] = {
+    "console": Console.open,
+    "slack": Slack.open,
+    "discord": Discord.open,
+}
 Begin = Callable[..., Awaitable[Thread]]
 
 

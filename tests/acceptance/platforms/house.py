@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from tests.acceptance.program import PATIENCE_S, STOP_S, Installation, Up, command_of, free_port, installation
 from tests.doubles.anthropic import AnthropicDouble
+from tests.doubles.discord import DiscordDouble
 from tests.doubles.slack import SlackDouble
 from tests.processes import descendants
 
@@ -28,6 +29,7 @@ class House:
     up: Up
     model: AnthropicDouble
     slack: SlackDouble
+    discord: DiscordDouble
     slack_pages: str
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -67,6 +69,7 @@ async def open_house() -> AsyncIterator[House]:
         slack = await stack.enter_async_context(SlackDouble())
         # The app belongs to one, which is there before anybody installs it.
         slack.workspace("T0")
+        discord = await stack.enter_async_context(DiscordDouble())
         port = free_port()
         settings = {
             "ANTHROPIC_BASE_URL": model.url,
@@ -77,12 +80,13 @@ async def open_house() -> AsyncIterator[House]:
             "SLACK_CLIENT_ID": slack.options.client_id,
             "SLACK_CLIENT_SECRET": slack.options.client_secret,
             "SLACK_PORT": str(port),
+            **discord.env,
             "THREADWORK_MODE": "ask",
             "THREADWORK_LINGER_S": "2",
         }
         installed = stack.enter_context(installation(**settings))
         up = await stack.enter_async_context(_up(installed))
-        yield House(installed, up, model, slack, f"http://127.0.0.1:{port}")
+        yield House(installed, up, model, slack, discord, f"http://127.0.0.1:{port}")
         assert model.violations == []
 
 
