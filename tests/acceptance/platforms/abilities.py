@@ -14,28 +14,30 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 class Ability(StrEnum):
     """What not every platform has."""
 
-    MENTION = "a mention begins a chat"
     BANG = "`!stop` and its like in the chat"
     CHANGING = "editing and deleting a message that waits"
     MANY = "several people in one chat; who may decide"
     DIRECT = "a direct message is a chat"
     COMMAND = "a command begins a chat"
+    COMMAND_INSIDE = "the same command inside a chat, as in `/threadwork stop`"
+    WHISPER = "`!status` and its like are answered to one person alone"
     REMOTE = "a bot of its own, which may die, and a platform that may fail"
 
 
 CANNOT: Final[Mapping[str, Mapping[Ability, str]]] = MappingProxyType(
     {
         "console": {
-            Ability.MENTION: "what is typed is for the agent",
             Ability.BANG: "Ctrl-C stops; the rest is on the command line",
             Ability.CHANGING: "what was sent is sent",
             Ability.MANY: "one person, who may decide",
             Ability.DIRECT: "`--name` is the chat",
             Ability.COMMAND: "`threadwork chat --prompt` is the command",
+            Ability.COMMAND_INSIDE: "Ctrl-C stops",
+            Ability.WHISPER: "there is one person",
             Ability.REMOTE: "its posts are in our own database",
         },
-        "slack": {},
-        "discord": {},
+        "slack": {Ability.COMMAND_INSIDE: "Slack has no commands in threads: `!stop`"},
+        "discord": {Ability.WHISPER: "Discord can only reply, which all see; to the command it whispers"},
     }
 )
 PLATFORMS: Final = tuple(CANNOT)

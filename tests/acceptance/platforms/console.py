@@ -79,6 +79,9 @@ class ConsoleThread:
         number = next(row.body["approval"] for row in rows if row.id == post.id)
         return await self.chat.stores.approvals.get(ApprovalId(UUID(number)))
 
+    async def command(self, verb: str, by: str) -> None:
+        raise NotImplementedError
+
     async def posts(self) -> Sequence[Post]:
         return [_post(row) for row in await self.threads.posts(self.chat.place.key)]
 

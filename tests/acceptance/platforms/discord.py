@@ -58,6 +58,9 @@ class DiscordThread:
         assert seen.ack != "failed", "it was not acknowledged in time"
         self.seen.append((by, seen))
 
+    async def command(self, verb: str, by: str) -> None:
+        self._keep(by, await self.person(by).slash(f"threadwork {verb}", channel=self.channel))
+
     async def posts(self) -> Sequence[Post]:
         return [
             Post(one.id, one.text, tuple(one.buttons), one.edits)

@@ -44,6 +44,10 @@ class Client(Protocol):
         """Press what opens a form, write into its field in place of what stands there, and send it."""
         ...
 
+    async def command(self, verb: str, by: str) -> None:
+        """Use the platform's own command inside the chat: "stop"."""
+        ...
+
     async def posts(self) -> Sequence[Post]:
         """The program's posts, oldest first."""
         ...

@@ -64,6 +64,9 @@ class SlackThread:
         field = next(one["block_id"] for one in form.body["blocks"] if _is_text(one))
         assert await person.submits(form, {field: text}) in ({}, {"response_action": "clear"})
 
+    async def command(self, verb: str, by: str) -> None:
+        raise NotImplementedError
+
     async def posts(self) -> Sequence[Post]:
         return [_post(one) for one in self._ours() if not one.is_deleted]
 

@@ -94,6 +94,24 @@ async def test_the_word_stop_stops_it(house: House, begin: Begin) -> None:
     assert await thread.posted() == 1
 
 
+@needs(Ability.COMMAND_INSIDE)
+async def test_the_command_stops_it(begin: Begin) -> None:
+    thread = await begin("Write.", [says("There was"), at_gate("never")])
+    await thread.shows("There was")
+    await thread.client.command("stop", "ann")
+    await thread.is_over(f"Stopped by {thread.client.known_as('ann')}", STOPPED)
+
+
+@needs(Ability.WHISPER)
+async def test_how_it_stands_is_told_to_who_asks_alone(begin: Begin) -> None:
+    thread = await begin("Write.", [says("It is written.")])
+    await thread.is_over("It is written.")
+    await thread.say("!status")
+    await thread.is_told("ann", "1 turn")
+    assert await thread.posted() == 1
+    assert not await thread.client.whispers("bob")
+
+
 @needs(Ability.CHANGING, Ability.BANG)
 async def test_a_message_that_waits_is_changed_or_taken_back(house: House, begin: Begin) -> None:
     number = house.number()
