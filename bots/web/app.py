@@ -14,15 +14,21 @@ from aiohttp import web
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bots.intake import Intake
 from bots.web.chats import Chats
 from bots.web.checks import Checks
+from bots.web.doing import Doing
 from bots.web.gate import Address, Cookies, middlewares, put_headers
 from bots.web.signing_in import SigningIn
+from bots.web.streams import Streams
 from bots.web.templating import set_up_templates
 from bots.web.tries import Tries
 from core.bus.connection import open_redis, vendor_errors_as_ours
+from core.bus.control import open_control
+from core.bus.events import RedisEventBus
 from core.crypto import find_secret
 from core.errors import Misconfigured
+from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.engine import open_engine, single
 from core.store.looks import PostgresLooks
@@ -63,8 +69,13 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         site.on_response_prepare.append(put_headers)
         set_up_templates(site)
         looks, stores = PostgresLooks(engine), stores_on(engine)
-        chats = Chats(looks, stores)
-        site.add_routes([*checks.routes, *signing_in.routes, *chats.routes, web.static("/static", STATIC)])
+        control = await stack.enter_async_context(open_control(redis))
+        queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
+        streams = Streams(looks, stores.turns, RedisEventBus(redis))
+        site.on_shutdown.append(streams.close)
+        doing = Doing(looks, stores, Intake(stores, control, queue))
+        site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
+        site.add_routes([*streams.routes, *doing.routes, web.static("/static", STATIC)])
         yield await _serving(stack, site, settings)
 
 

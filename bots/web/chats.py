@@ -3,6 +3,7 @@
 A request by htmx gets the middle only. Next: `story.py`, how a turn is told.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
@@ -24,9 +25,10 @@ _MOST_TEXT: Final = 200
 class Chats:
     """Chats as pages."""
 
-    def __init__(self, looks: Looks, stores: Stores) -> None:
+    def __init__(self, looks: Looks, stores: Stores, mark_now: Callable[[ChatId], Awaitable[str]]) -> None:
         self._looks = looks
         self._stores = stores
+        self._mark_now = mark_now
 
     @property
     def routes(self) -> list[web.RouteDef]:
@@ -49,6 +51,8 @@ class Chats:
         """A chat: its last turns, newest last."""
         line = await find_chat(request, self._looks)
         chat = line.chat
+        # Taken before anything is read, so that the stream goes on where the page ends, or tells some of it again.
+        mark = "" if is_part(request) else await self._mark_now(chat.id)
         stories = [await self._story(turn_id=turn.id) for turn in await self._stores.turns.recent(chat.id, _TURNS)]
         template = "chat_turns.html" if is_part(request) else "chat.html"
         return render(
@@ -56,6 +60,7 @@ class Chats:
             template,
             line=line,
             chat=chat,
+            mark=mark,
             stories=stories[::-1],
             queued=await self._stores.messages.queued(chat.id),
             may_change=session_of(request).rights.may_change(chat.tenant_id),
