@@ -46,6 +46,7 @@ from worker.telling import Telling
 THREADS = 20
 TURN_S = (60.0, 90.0)
 ANSWER_S = 4.0
+ASKS = 0.5
 FIRST_S, WHOLE_S = 60.0, 240.0
 MARK = re.compile(r"(?:END|ASK)[0-9]+x")
 ANN = Author("U1", "Ann")
@@ -159,6 +160,7 @@ class Thread:
     async def _turn(self, telling: Telling, hold: Hold, name: str, seconds: float, *, asks: bool) -> None:
         seat = AgentSeat()
         ends_at = time.monotonic() + seconds
+        asks = asks and random.random() < ASKS
         asks_at = time.monotonic() + seconds * random.uniform(0.2, 0.7)
         await telling.tell([e.AgentReady("s", "made-up"), e.ToolStarted(name, "Bash", "Runs `make`", {})], seat)
         while time.monotonic() < ends_at:
@@ -259,7 +261,7 @@ async def busy(name: str, surface: Watched, threads: Sequence[Thread]) -> list[R
                 late[mark[:3]].append(surface.seen[mark] - due)
     refused = sum(at > begun + FIRST_S for at in surface.refused)
     edits = sorted(surface.edits[thread.place.key] for thread in crowd)
-    worked = f"{THREADS} threads for {WHOLE_S / 60:.0f} minutes"
+    worked = f"{THREADS} threads, turns of {TURN_S[0]:.0f}-{TURN_S[1]:.0f} s, half of them ask"
     note = f"{len(late['END'])} ends, median {p(late['END'], 50):.2f} s; {worked}"
     return [
         *rows,

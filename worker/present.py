@@ -9,6 +9,7 @@ outside is preceded by `hold.confirm`. Next: `core/surfaces/<platform>`.
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -43,6 +44,8 @@ class _Wanted:
     posts: dict[str, Post] | None = None
     is_dirty: bool = True
     refusals: int = 0
+    brought_at: float = float("-inf")
+    has_text: bool = False
 
     def is_refused(self) -> bool:
         """Count one more refusal; whether it is time to give up."""
@@ -157,9 +160,9 @@ class Presenter:
         view = wanted.view
         try:
             for ask in wanted.dirty_asks:
-                await self._reconcile(
-                    turn_id, wanted, f"ask:{ask.id}", self._surface.render_approval(ask), Priority.QUESTION
-                )
+                # What was decided holds nobody up any more.
+                priority = Priority.QUESTION if ask.state is ApprovalState.PENDING else Priority.FINAL
+                await self._reconcile(turn_id, wanted, f"ask:{ask.id}", self._surface.render_approval(ask), priority)
             if not view.is_over:
                 return await self._bring_progress(turn_id, wanted)
             await self._reconcile(turn_id, wanted, "turn", self._surface.render(view), Priority.FINAL)
@@ -177,16 +180,24 @@ class Presenter:
         return 0.0
 
     async def _bring_progress(self, turn_id: TurnId, wanted: _Wanted) -> float:
+        call = Call.EDIT if self._external(wanted, "turn:0") else Call.SEND
+        allowance = self._surface.allowance(self._place, call)
+        # The first words of an answer are not made to wait.
+        is_paced = call is Call.EDIT and (wanted.has_text or not wanted.view.answer)
+        if is_paced and (wait_s := wanted.brought_at + allowance.pace_s - time.monotonic()) > 0:
+            wanted.is_dirty = True
+            return wait_s
         payloads = self._surface.render(wanted.view)
         if all(self._is_on_screen(wanted, f"turn:{number}", payload) for number, payload in enumerate(payloads)):
             return 0.0
-        call = Call.EDIT if self._external(wanted, "turn:0") else Call.SEND
-        wait_s = await self._budget.try_spend(self._surface.allowance(self._place, call), Priority.PROGRESS)
+        wait_s = await self._budget.try_spend(allowance, Priority.PROGRESS)
         if wait_s > 0:
             wanted.is_dirty = True
             return wait_s
         # Once the budget let us, show the newest there is.
+        wanted.has_text = bool(wanted.view.answer)
         await self._put(turn_id, wanted, "turn:0", self._surface.render(wanted.view)[0])
+        wanted.brought_at = time.monotonic()
         return 0.0
 
     async def _reconcile(

@@ -41,6 +41,7 @@ _REMEMBERED: Final = 5_000
 _PAGE: Final = 100
 _PAGES: Final = 50
 _OLD_S: Final = 4.0
+_PACE_S: Final = 1.2
 _ARCHIVED: Final = 50083
 _MISSING_PERMISSIONS: Final = 50013
 _NO_SUCH_REACTION: Final = 10014
@@ -94,7 +95,7 @@ class DiscordSurface:
             case Call.SEND:
                 return Allowance(key, *_POSTS)
             case Call.EDIT:
-                return Allowance(key, *_EDITS)
+                return Allowance(key, *_EDITS, pace_s=_PACE_S)
             case Call.MARK:
                 # The message that a thread begins with stands in the channel.
                 return Allowance(f"discord:{place.channel or place.thread}:{call}", *_MARKS)

@@ -42,6 +42,8 @@ _PAGES: Final = 50
 # Within any minute an allowance hands out its rate and its burst: together no more than Slack's tier, or, for posts,
 # one a second and channel. See https://docs.slack.dev/apis/web-api/rate-limits.
 _EDITS: Final = (36, 14)  # chat.update: tier 3, 50 a minute
+# A person cannot read faster, and a short answer is done with three calls.
+_PACE_S: Final = 1.5
 _POSTS: Final = (55, 4)  # chat.postMessage: one a second, a short burst is let pass
 _MARKS: Final = (14, 6)  # reactions.remove: tier 2, 20 a minute
 
@@ -82,7 +84,7 @@ class SlackSurface:
             case Call.SEND:
                 return Allowance(f"slack:{place.tenant}:{place.channel}:send", *_POSTS)
             case Call.EDIT:
-                return Allowance(f"slack:{place.tenant}:edit", *_EDITS)
+                return Allowance(f"slack:{place.tenant}:edit", *_EDITS, pace_s=_PACE_S)
             case Call.MARK:
                 return Allowance(f"slack:{place.tenant}:mark", *_MARKS)
 
