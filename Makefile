@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 COUNT ?= 200
 SEED ?= 1
+JOBS ?= 2
 BIN := .venv/bin
 
 .PHONY: help setup demo test check fmt bench faults lock clean
@@ -20,7 +21,7 @@ demo: setup ## a chat with an agent, here and now
 	@$(BIN)/threadwork chat
 
 test: setup ## the whole suite (ARGS="tests/unit -k name" for a part)
-	@$(BIN)/pytest -q $(ARGS)
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 check: setup ## format, lint, types, imports
 	@$(BIN)/ruff format --check --quiet .
