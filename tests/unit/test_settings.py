@@ -156,6 +156,7 @@ def test_data_lives_where_the_platform_keeps_a_users_data(monkeypatch: pytest.Mo
 def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "hunter2-hunter2"
     for name in FREE - {
+        "DISCORD_FORUMS",
         "E2B_TEMPLATE",
         "SLACK_CLIENT_ID",
         "SLACK_COMMAND",

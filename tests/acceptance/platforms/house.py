@@ -70,6 +70,8 @@ async def open_house() -> AsyncIterator[House]:
         # The app belongs to one, which is there before anybody installs it.
         slack.workspace("T0")
         discord = await stack.enter_async_context(DiscordDouble())
+        # The bot and the worker react in one channel, each on its own: they may meet, and then wait and try again.
+        discord.allow("429")
         port = free_port()
         settings = {
             "ANTHROPIC_BASE_URL": model.url,
