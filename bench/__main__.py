@@ -1,4 +1,4 @@
-"""`python -m bench [NAME …]`: measure, print the table, and write bench/RESULTS.md.
+"""`python -m bench [NAME …]`: measure, print the tables, and keep them in bench/RESULTS.md, beside what is there.
 
 Every module of this folder with an `async def measure() -> list[Row]` is run in a process of its own, one after
 another, so that none disturbs the next.
@@ -18,6 +18,8 @@ from bench.report import Row, machine, table
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 LONGEST_S = 900
+RESULTS = HERE / "RESULTS.md"
+HEAD = "# What was measured\n\n`make bench` writes this; each part says when, and on what.\n"
 
 
 def names() -> list[str]:
@@ -40,21 +42,25 @@ def run(name: str) -> list[Row]:
 
 
 def main(chosen: list[str]) -> int:
-    started, words = time.monotonic(), machine()
-    parts = []
+    words = machine()
+    parts = kept()
     for name in chosen or names():
         at = time.monotonic()
         rows = run(name)
         title = (HERE / f"{name}.py").read_text().split('"""')[1].splitlines()[0].strip()
-        parts.append(f"## {name}\n{title}\n\n{table(rows)}\n")
-        print(parts[-1] + f"({time.monotonic() - at:.0f} s)\n", flush=True)
-    if not chosen:
-        minutes = (time.monotonic() - started) / 60
-        head = (
-            f"# What was measured\n\n`make bench` on {words}, in {minutes:.1f} minutes, {time.strftime('%Y-%m-%d')}.\n"
-        )
-        (HERE / "RESULTS.md").write_text(head + "\n" + "\n".join(parts))
+        when = f"{time.strftime('%Y-%m-%d %H:%M')}, in {time.monotonic() - at:.0f} s, on {words}"
+        parts[name] = f"## {name}\n{title}\n\n{table(rows)}\n\n{when}\n"
+        print(parts[name], flush=True)
+        RESULTS.write_text(HEAD + "\n" + "\n".join(parts[one] for one in sorted(parts)))
     return 0
+
+
+def kept() -> dict[str, str]:
+    """What was measured before, by module."""
+    if not RESULTS.exists():
+        return {}
+    found = RESULTS.read_text().split("\n## ")[1:]
+    return {part.split("\n", 1)[0]: f"## {part.rstrip()}\n" for part in found}
 
 
 if __name__ == "__main__":
