@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from core.surfaces.inline_code import code_spans
 from core.surfaces.markdown import ZERO_WIDTH, neutralise_fences, neutralise_mentions
 
 _BROKEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _FENCE: Final = re.compile(r"(?P<indent>[ \t]*)(?P<marker>`{3,}|~{3,})(?P<info>[^`\n]*)")
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9_+\-.#]+")
-_TICKS: Final = re.compile(r"`+")
 _TICK_LEFT: Final = re.compile(r"(\\*)`")
 _MANY_TICKS: Final = re.compile(r"`{3,}")
 # Mentions, emojis of other servers, times, commands and guides; see https://docs.discord.com/developers/reference
@@ -129,7 +129,7 @@ def _inline(text: str, change: Callable[[str], str]) -> str:
     """Apply `change` to what is no inline code, which may not go past the end of a line."""
     lines = _MANY_TICKS.sub("``", text).split("\n")
     return "\n".join(
-        "".join(part if is_code else _TICK_LEFT.sub(_escaped, change(part)) for part, is_code in _spans(line))
+        "".join(part if is_code else _TICK_LEFT.sub(_escaped, change(part)) for part, is_code in code_spans(line))
         for line in lines
     )
 
@@ -137,29 +137,3 @@ def _inline(text: str, change: Callable[[str], str]) -> str:
 def _escaped(found: re.Match[str]) -> str:
     backslashes: str = found[1]
     return f"{backslashes}`" if len(backslashes) % 2 else f"{backslashes}\\`"
-
-
-def _spans(line: str) -> Iterator[tuple[str, bool]]:
-    """A line's prose and inline code in turns, as backticks are paired."""
-    runs = []
-    for found in _TICKS.finditer(line):
-        before = line[: found.start()]
-        is_escaped = (len(before) - len(before.rstrip("\\"))) % 2 == 1
-        runs.append((found.start(), found.start() + is_escaped, found.end()))
-    ends = dict[int, list[tuple[int, int]]]()
-    for whole, _, end in reversed(runs):
-        # A backslash means nothing within code, so a run closes with all its backticks.
-        ends.setdefault(end - whole, []).append((whole, end))
-    at = 0
-    for _, start, end in runs:
-        if start < at or start == end:
-            continue
-        closers = ends.get(end - start, [])
-        while closers and closers[-1][0] < end:
-            closers.pop()
-        if not closers:
-            continue
-        yield line[at:start], False
-        at = closers.pop()[1]
-        yield line[start:at], True
-    yield line[at:], False

@@ -30,6 +30,7 @@ from core.surfaces.discord.components import (
 )
 from core.surfaces.discord.escaping import cleaned, code, inert
 from core.surfaces.discord.pieces import beginning, pieces
+from core.surfaces.facts import footer, task_list
 from core.surfaces.markdown import balance, fence_after
 from core.surfaces.presses import Press, Verb
 
@@ -60,7 +61,7 @@ def _live(view: View) -> Payload:
     stop = button("Stop", Press(Verb.STOP, view.turn_id)) if view.turn_id else None
     parts = [section(f"{'✋' if is_waiting else '⏳'} {line(view.status, 300)}", stop)]
     if view.tasks:
-        parts.append(markdown(_task_list(view.tasks)))
+        parts.append(markdown(task_list(view.tasks, _TASKS, "**{}**", _task)))
     if view.steps:
         parts.append(context(_steps(view)))
     after = [*_notices(view), *([context(line(view.model, 100))] if view.model else [])]
@@ -69,17 +70,8 @@ def _live(view: View) -> Payload:
     return post([container([*parts, *after], _WAITING if is_waiting else _AT_WORK)])
 
 
-def _task_list(tasks: Sequence[Task]) -> str:
-    """The list around what is being done: at most `_TASKS` of it, and how many are done."""
-    done = sum(task.state == "completed" for task in tasks)
-    current = next((at for at, task in enumerate(tasks) if task.state != "completed"), len(tasks))
-    start = max(0, min(current - 2, len(tasks) - _TASKS))
-    shown = tasks[start : start + _TASKS]
-    lines = [f"**{done} of {len(tasks)} done**"]
-    lines += [f"{_TASK_ICONS.get(task.state, '▫️')} {line(task.text, 80)}" for task in shown]
-    if start + len(shown) < len(tasks):
-        lines.append(f"… {len(tasks) - start - len(shown)} more")
-    return "\n".join(lines)
+def _task(task: Task) -> str:
+    return f"{_TASK_ICONS.get(task.state, '▫️')} {line(task.text, 80)}"
 
 
 def _steps(view: View) -> str:
@@ -146,28 +138,7 @@ def _ending(view: View) -> Iterator[Component]:
         head = "Stopped." if view.state is TurnState.STOPPED else "This did not work."
         yield markdown(f"{_END_ICONS[view.state]} **{head}** {cut_escaped(view.error, _ERROR)}")
     yield from _notices(view)
-    yield context(_footer(view))
-
-
-def _footer(view: View) -> str:
-    steps = view.hidden_steps + len(view.steps)
-    facts = [
-        f"{_END_ICONS.get(view.state, '✅')} {line(view.status, 100)}",
-        _duration(view.duration_s),
-        f"{steps} {'step' if steps == 1 else 'steps'}" if steps else "",
-        f"{view.usage.total:,} tokens" if view.usage.total else "",
-        f"${view.cost_usd:.2f}" if view.cost_usd >= 1 else f"${view.cost_usd:.4f}" if view.cost_usd else "",
-        line(view.model, 100),
-    ]
-    return " · ".join(fact for fact in facts if fact)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds else ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    yield context(footer(view, _END_ICONS.get(view.state, "✅"), line))
 
 
 def _notices(view: View) -> Iterator[Component]:

@@ -7,11 +7,11 @@ before it is clicked. Code keeps its characters; `rich_text` needs none of this.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from markdown_it import MarkdownIt
 
+from core.surfaces.inline_code import code_spans
 from core.surfaces.markdown import ZERO_WIDTH, neutralise_mentions
 
 _BROKEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -29,7 +29,6 @@ _AUTOLINK: Final = re.compile(
 _CODE: Final = frozenset({"fence", "code_block"})
 _BLOCKS: Final = MarkdownIt("commonmark", {"html": False}).enable("table").disable("inline")
 _BLANK: Final = re.compile(r"(\n[ \t]*\n)")
-_TICKS: Final = re.compile(r"`+")
 
 
 def cleaned(text: str) -> str:
@@ -70,7 +69,7 @@ def _code_blocks(text: str) -> list[tuple[int, int]]:
 
 def _prose(text: str) -> str:
     # A blank line ends a paragraph, and with it inline code.
-    parts = [part for paragraph in _BLANK.split(text) for part in _spans(paragraph)]
+    parts = [part for paragraph in _BLANK.split(text) for part in code_spans(paragraph)]
     safe = "".join(_code_text(part) if is_code else _words(part) for part, is_code in parts)
     return _AUTOLINK.sub("<" + ZERO_WIDTH, _DEFINITION.sub(rf"\1{ZERO_WIDTH}", safe))
 
@@ -89,29 +88,3 @@ def _written_out(link: re.Match[str]) -> str:
     if not label or label == address:
         return address
     return f"{label} ({address})" if address else label
-
-
-def _spans(paragraph: str) -> Iterator[tuple[str, bool]]:
-    """Prose and inline code in turns, as CommonMark pairs backticks. Together they are the text."""
-    runs = []
-    for found in _TICKS.finditer(paragraph):
-        before = paragraph[: found.start()]
-        is_escaped = (len(before) - len(before.rstrip("\\"))) % 2 == 1
-        runs.append((found.start(), found.start() + is_escaped, found.end()))
-    ends = dict[int, list[tuple[int, int]]]()
-    for whole, _, end in reversed(runs):
-        # A backslash means nothing within code, so a run closes with all its backticks.
-        ends.setdefault(end - whole, []).append((whole, end))
-    at = 0
-    for _, start, end in runs:
-        if start < at or start == end:
-            continue
-        closers = ends.get(end - start, [])
-        while closers and closers[-1][0] < end:
-            closers.pop()
-        if not closers:
-            continue
-        yield paragraph[at:start], False
-        at = closers.pop()[1]
-        yield paragraph[start:at], True
-    yield paragraph[at:], False

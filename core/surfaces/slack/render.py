@@ -11,6 +11,7 @@ from core.domain.events import Task
 from core.domain.states import TurnState
 from core.domain.view import ShownStep, StepState, View
 from core.ports import Payload
+from core.surfaces.facts import footer, task_list
 from core.surfaces.markdown import balance, fence_after
 from core.surfaces.presses import Press, Verb
 from core.surfaces.slack.blocks import (
@@ -54,7 +55,7 @@ def _live(view: View) -> Payload:
     stop = button("Stop", Press(Verb.STOP, view.turn_id)) if view.turn_id else None
     blocks = [section(f"{icon} {status}", stop)]
     if view.tasks:
-        blocks.append(section(_task_list(view.tasks)))
+        blocks.append(section(task_list(view.tasks, _TASKS, "*{}*", _task)))
     if view.steps:
         blocks.append(context(_steps(view)))
     if tail := _tail(view.answer):
@@ -65,17 +66,8 @@ def _live(view: View) -> Payload:
     return post(blocks, f"{icon} {status}")
 
 
-def _task_list(tasks: Sequence[Task]) -> str:
-    """The list around what is being done: at most `_TASKS` of it, and how many are done."""
-    done = sum(task.state == "completed" for task in tasks)
-    current = next((at for at, task in enumerate(tasks) if task.state != "completed"), len(tasks))
-    start = max(0, min(current - 2, len(tasks) - _TASKS))
-    shown = tasks[start : start + _TASKS]
-    lines = [f"*{done} of {len(tasks)} done*"]
-    lines += [f"{_TASK_ICONS.get(task.state, '▫️')} {_line(task.text, 150)}" for task in shown]
-    if start + len(shown) < len(tasks):
-        lines.append(f"… {len(tasks) - start - len(shown)} more")
-    return "\n".join(lines)
+def _task(task: Task) -> str:
+    return f"{_TASK_ICONS.get(task.state, '▫️')} {_line(task.text, 150)}"
 
 
 def _steps(view: View) -> str:
@@ -123,28 +115,11 @@ def _ending(view: View) -> Iterator[Block]:
         head = "Stopped." if view.state is TurnState.STOPPED else "This did not work."
         yield section(f"{_END_ICONS[view.state]} *{head}* {cut_escaped(escape(view.error), SECTION - 100)}")
     yield from _notices(view)
-    yield context(_footer(view))
+    yield context(footer(view, _END_ICONS.get(view.state, "✅"), _cut_and_escaped))
 
 
-def _footer(view: View) -> str:
-    steps = view.hidden_steps + len(view.steps)
-    facts = [
-        f"{_END_ICONS.get(view.state, '✅')} {escape(view.status)}",
-        _duration(view.duration_s),
-        f"{steps} {'step' if steps == 1 else 'steps'}" if steps else "",
-        f"{view.usage.total:,} tokens" if view.usage.total else "",
-        f"${view.cost_usd:.2f}" if view.cost_usd >= 1 else f"${view.cost_usd:.4f}" if view.cost_usd else "",
-        escape(cut(view.model, 100)),
-    ]
-    return " · ".join(fact for fact in facts if fact)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds else ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+def _cut_and_escaped(text: str, limit: int) -> str:
+    return escape(cut(text, limit))
 
 
 def _fallback(view: View, part: str) -> str:
