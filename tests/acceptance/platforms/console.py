@@ -52,10 +52,10 @@ class ConsoleThread:
         return message.external_id
 
     async def edit(self, message: str, text: str, by: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     async def delete(self, message: str, by: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     async def press(self, post: Post, label: str, by: str) -> None:
         if label == "Stop":
@@ -80,7 +80,7 @@ class ConsoleThread:
         return await self.chat.stores.approvals.get(ApprovalId(UUID(number)))
 
     async def command(self, verb: str, by: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     async def posts(self) -> Sequence[Post]:
         return [_post(row) for row in await self.threads.posts(self.chat.place.key)]
@@ -123,22 +123,22 @@ class Console:
         return thread, await thread.say(text, by)
 
     async def direct(self, text: str, by: str) -> tuple[ConsoleThread, str]:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     async def command(self, text: str, by: str) -> ConsoleThread:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     async def crash_bot(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     def lose_answers(self, times: int) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     def limit_posts(self, seconds: float) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
     def was_patient(self, seconds: float) -> bool:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that a console has no such thing")
 
 
 def _post(row: ConsolePost) -> Post:

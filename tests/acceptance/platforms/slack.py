@@ -65,7 +65,7 @@ class SlackThread:
         assert await person.submits(form, {field: text}) in ({}, {"response_action": "clear"})
 
     async def command(self, verb: str, by: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("abilities.py says that Slack has no such thing")
 
     async def posts(self) -> Sequence[Post]:
         return [_post(one) for one in self._ours() if not one.is_deleted]

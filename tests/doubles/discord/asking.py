@@ -33,7 +33,7 @@ class Asks:
     user: User
 
     def channel(self, where: "str | Channel | None") -> Channel:
-        raise NotImplementedError
+        raise NotImplementedError("the person who asks knows her channels")
 
     async def clicks(self, message: Message, custom_id: str) -> Seen:
         """Press a button, named by custom_id or label; returns what she saw once it was acknowledged, or had failed."""
