@@ -59,6 +59,7 @@ async def test_an_agent_that_died_in_a_call_learns_that_its_outcome_is_unknown(c
     message = await chat.say("Work.", [bash(f"echo x >> ran; {LOOP}")], [says("I looked: it ran.")])
     await chat.comes_true(lambda: chat.file("ran"))
 
+    await chat.agent_remembers('"type":"tool_use"')
     await chat.kill_agent()
     await chat.is_done("I looked: it ran.")
     await _let_go(chat)
@@ -145,6 +146,7 @@ async def test_a_question_outlives_the_agent_that_asked_it(stage: Stage, verdict
     await chat.say("Work.", *script)
     asked = await chat.asks()
 
+    await chat.agent_remembers(asked.tool_use_id)
     await chat.kill_agent()
     await chat.is_in_state(TurnState.WAITING)
     await chat.run_ends()

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -199,6 +200,11 @@ class ScriptedChat:
             await self.runs(f"p=$(cat {run_dir}/cli.pid); echo $p; cut -d' ' -f22 /proc/$p/stat || echo dead")
         ).split()
         return Agent(str(run_dir), int(pid), began_at)
+
+    async def agent_remembers(self, words: str) -> None:
+        """Wait until the agent's transcript on disk holds these words: it writes it a little after it spoke."""
+        search = f"grep -rlF -- {shlex.quote(words)} /home/user/.claude/projects 2>/dev/null || true"
+        await self.comes_true(lambda: self.runs(search))
 
     async def kill_agent(self) -> None:
         """kill -9, as the kernel does for want of memory."""
