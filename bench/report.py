@@ -6,10 +6,14 @@ depend on the machine are put beside something measured in the same run, and the
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+# How the bench's model writes the time into its deltas.
+STAMP = re.compile(r"<(\d+\.\d+)>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import shutil
 import tempfile
 import time
@@ -14,13 +13,12 @@ from typing import Any
 
 from aiohttp import web
 
+from bench.report import STAMP
 from core.domain.events import TextStreamed, TurnFinished
 from core.ports import Published
 from tests.faults.drive import People, people
 from tests.faults.stack import Stack, running
 from worker.sandbox.bootstrap import bundled_cli
-
-STAMP = re.compile(r"<(\d+\.\d+)>")
 
 
 class Clock:
@@ -85,12 +83,15 @@ async def clock() -> AsyncIterator[Clock]:
 
 @asynccontextmanager
 async def stage(model_url: str, **settings: str) -> AsyncIterator[tuple[Stack, People]]:
-    """One worker without moods, on the settings that production has."""
+    """One worker without moods, on the settings that production has. It notes how late it folds in `data_dir/notes`."""
     folder = Path(tempfile.mkdtemp(prefix="twb"))
     calm = {"FAULTS_SHARE": "0", "THREADWORK_LEASE_S": "8", "THREADWORK_LINGER_S": "20", **settings}
+    calm["BENCH_NOTES"] = str(folder / "notes")
     try:
         async with (
-            running(folder, 1, workers=1, settings=calm, model_url=model_url) as stack,
+            running(
+                folder, 1, workers=1, settings=calm, model_url=model_url, can_cut=False, worker="bench.noting_worker"
+            ) as stack,
             people(stack.postgres.url, stack.valkey.url) as crowd,
         ):
             yield stack, crowd

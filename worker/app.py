@@ -44,11 +44,11 @@ _WARM_AFTER_S: Final = 3.0
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings, wrap: Callable[[Surface], Surface] = lambda surface: surface
+    settings: Settings, wrap: Callable[[Tools], Tools] = lambda tools: tools
 ) -> AsyncIterator[QueueWorker]:
     """A worker on the database and Redis that the settings name. Raises `Misconfigured` for what is missing.
 
-    `wrap` is laid around every surface; tests of faults put a moody one there.
+    `wrap` may lay something around a tool: tests of faults a moody surface, a measurement a bus with a clock.
     """
     if settings.database_url is None or settings.redis_url is None:
         missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
@@ -64,18 +64,19 @@ async def open_worker(
         secret = find_secret(_secret_text(settings), settings.threadwork_data_dir)
         surfaces, files = await _open_surfaces(settings, engine, stack)
         access = Access(partial(mint_token, secret), settings.threadwork_public_url, _key_inside(settings))
-        tools = Tools(
+        made = Tools(
             stores=stores,
             bus=RedisEventBus(redis),
             control=control,
             budget=RedisEditBudget(redis),
-            surfaces={name: wrap(surface) for name, surface in surfaces.items()},
+            surfaces=surfaces,
             provider=provider,
             seating=Seating(provider, access, bring_cli),
             limits=limits_of(settings),
             worker=name,
             files=files,
         )
+        tools = wrap(made)
         sweeper = Sweeper(stores, provider, queue, settings)
         warming = WarmUp()
         stack.callback(warming.later.cancel)

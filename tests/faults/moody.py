@@ -9,7 +9,8 @@ import datetime as dt
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.domain.approval import Approval
@@ -17,6 +18,7 @@ from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import Ambiguous, RateLimited, Unavailable
 from core.ports import Allowance, Call, Payload, Receipt, Surface
+from worker.tools import Tools
 
 
 class MoodySurface:
@@ -82,7 +84,14 @@ def skew_the_clock(seconds: float) -> None:
     time.time = lambda: real() + seconds
 
 
-async def run() -> int:
+def moody(tools: Tools) -> Tools:
+    """A worker's tools with moody surfaces."""
+    seed = f"{os.environ['FAULTS_SEED']} {os.environ['FAULTS_NAME']} {os.getpid()}"
+    return replace(tools, surfaces={name: MoodySurface(inner, seed) for name, inner in tools.surfaces.items()})
+
+
+async def run(wrap: Callable[[Tools], Tools] = moody) -> int:
+    """A worker with wrapped tools, until it is told to stop."""
     from core.log import set_up
     from core.settings import load
     from threadwork.parts import say_ready, stop_signal
@@ -91,8 +100,7 @@ async def run() -> int:
     settings = load()
     set_up("info", "text", name=os.environ["FAULTS_NAME"])
     stopped = stop_signal()
-    seed = f"{os.environ['FAULTS_SEED']} {os.environ['FAULTS_NAME']} {os.getpid()}"
-    async with open_worker(settings, lambda inner: MoodySurface(inner, seed)) as worker:
+    async with open_worker(settings, wrap) as worker:
         running = asyncio.create_task(worker.run())
         say_ready("worker")
         waiting = asyncio.create_task(stopped.wait())

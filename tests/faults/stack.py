@@ -172,11 +172,14 @@ async def running(
     skew_s: float = 0.0,
     settings: Mapping[str, str] = {},
     model_url: str | None = None,
+    can_cut: bool = True,
+    worker: str = "tests.faults.moody",
 ) -> AsyncIterator[Stack]:
     """The stack, up. Ended with the context, whatever state it is in.
 
     `skew_s`: how far every wall clock is ahead; the workers' are half a minute apart on top of it. `model_url`: another
-    model than the double.
+    model than the double. `can_cut`: the way to the sandboxes leads over a relay that can be cut, and costs time. `worker`: the
+    module that is run as a worker.
     """
     socket = str(data_dir / "s" / "valkey.sock")
     postgres = Server(lambda: embedded_postgres(data_dir), lambda: _postmaster(data_dir))
@@ -191,13 +194,14 @@ async def running(
         supervisor = await stack.enter_async_context(supervised())
         port = free_port()
         wire = await stack.enter_async_context(relay(port))
+        sandboxes = wire.url if can_cut else f"http://127.0.0.1:{port}"
         env = {
             "DATABASE_URL": postgres.url,
             "REDIS_URL": valkey.url,
             "THREADWORK_DATA_DIR": str(data_dir),
             "THREADWORK_SECRET_KEY": encode_secret(b"f" * 32),
-            "E2B_API_URL": wire.url,
-            "E2B_SANDBOX_URL": wire.url,
+            "E2B_API_URL": sandboxes,
+            "E2B_SANDBOX_URL": sandboxes,
             "E2B_API_KEY": "faults",
             "THREADWORK_LEASE_S": "4",
             "THREADWORK_LINGER_S": "0.5",
@@ -217,6 +221,7 @@ async def running(
             model=model,
             wire=wire,
             model_url=model_url,
+            worker_module=worker,
         )
 
 
@@ -232,6 +237,7 @@ async def _programs(
     model: AnthropicDouble,
     wire: Wire,
     model_url: str | None,
+    worker_module: str,
 ) -> Stack:
     threadwork = [sys.executable, "-m", "threadwork"]
     host_argv = [*threadwork, "sandbox-host", "--port", str(port), "--data-dir", str(data_dir)]
@@ -244,7 +250,7 @@ async def _programs(
         name = f"worker-{number}"
         # The clocks of the workers are half a minute apart.
         worker_env = {**env, "FAULTS_NAME": name, "FAULTS_SKEW_S": str(float(env["FAULTS_SKEW_S"]) + 30 * number)}
-        argv = [sys.executable, "-m", "tests.faults.moody"]
+        argv = [sys.executable, "-m", worker_module]
         started.append(supervisor.start(Program(name, argv, "worker ready", worker_env)))
     for child in started:
         await supervisor.ready(child)
