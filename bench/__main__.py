@@ -23,7 +23,7 @@ HEAD = "# What was measured\n\n`make bench` writes this; each part says when, an
 
 
 def names() -> list[str]:
-    own = {"__init__", "__main__", "noting_worker", "report", "stage"}
+    own = {"__init__", "__main__", "noting_worker", "queues", "report", "stage"}
     return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in own)
 
 

@@ -11,7 +11,8 @@ from core.domain.chat import ChatSettings, Mode, Place, Platform
 from core.domain.states import TurnState, is_final
 from core.ports import Asked
 from tests.doubles.anthropic import script_prompt
-from tests.faults.drive import ANN, People
+from tests.faults.drive import People
+from tests.faults.platforms.console import ANN
 from tests.faults.stack import Stack
 
 ATTACHED = 12

@@ -10,7 +10,8 @@ from core.bus.connection import open_redis
 from core.bus.events import RedisEventBus
 from core.domain.chat import ChatSettings, Mode, Place, Platform
 from core.ports import Cursor
-from tests.faults.drive import ANN, People
+from tests.faults.drive import People
+from tests.faults.platforms.console import ANN
 
 # By turns, so that what else the machine does falls on both.
 ROUNDS = 3

@@ -7,7 +7,8 @@ from bench.report import Row, p
 from bench.stage import Clock, clock, stage
 from core.domain.chat import ChatSettings, Mode, Place, Platform
 from core.domain.states import is_final
-from tests.faults.drive import ANN, People
+from tests.faults.drive import People
+from tests.faults.platforms.console import ANN
 
 TIMES = 8
 
