@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 COUNT ?= 200
 SEED ?= 1
+SURFACE ?= console
 JOBS ?= 2
 BIN := .venv/bin
 
@@ -35,8 +36,8 @@ fmt: setup ## format, and mend what can be mended
 bench: setup ## measure, and write bench/RESULTS.md
 	@$(BIN)/python -m bench
 
-faults: setup ## COUNT random fault schedules from SEED on (SEED=n COUNT=8 replays a round)
-	@$(BIN)/python -m tests.faults --count $(COUNT) --seed $(SEED)
+faults: setup ## COUNT random fault schedules from SEED on, on SURFACE (SEED=n COUNT=8 replays a round)
+	@$(BIN)/python -m tests.faults --surface $(SURFACE) --count $(COUNT) --seed $(SEED)
 
 lock: setup ## resolve the dependencies anew
 	@PATH="$$PWD/.uv/bin:$$PATH" uv lock --upgrade

@@ -1,4 +1,4 @@
-"""`python -m tests.faults [--count N] [--seed N] [--keep]`: random schedules, judged; exit code 1 if any is broken."""
+"""`python -m tests.faults [--surface S] [--count N] [--seed N] [--keep]`: random schedules, judged; 1 if any is broken."""
 
 import argparse
 import asyncio
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.log import set_up
 from tests.faults import drive, oracle, schedule
+from tests.faults.platforms import OPEN
 from tests.faults.stack import Stack, running
 
 ROUND = 8
@@ -20,7 +21,7 @@ WITHIN_S = 100.0
 
 async def play_round(stack: Stack, people: drive.People, seed: int, size: int = ROUND) -> list[str]:
     """Play the schedules `seed` … `seed + size - 1` side by side while things break; what does not hold."""
-    faults = schedule.faults(seed)
+    faults = schedule.faults(seed, has_bot=people.platform.bot is not None)
     chats = [schedule.chat(number) for number in range(seed, seed + size)]
     may_lose = any(fault.name in schedule.LOSES_PROCESSES for fault in faults)
 
@@ -43,7 +44,7 @@ async def play_round(stack: Stack, people: drive.People, seed: int, size: int = 
             broken.append(f"{chat.name} (seed {chat.seed}): 1: not settled within {WITHIN_S:.0f} s: {_words(error)}")
         else:
             broken += await oracle.judge(people, task.result(), stack.sandboxes_dir, may_lose_processes=may_lose)
-    return broken
+    return broken + [f"rules: {words}" for words in people.platform.violations([fault.name for fault in faults])]
 
 
 def _words(error: BaseException) -> str:
@@ -52,17 +53,22 @@ def _words(error: BaseException) -> str:
     return repr(error)
 
 
-async def main(count: int, seed: int, *, keep: bool) -> int:
+async def main(surface: str, count: int, seed: int, *, keep: bool) -> int:
     set_up("warning")
     folder = Path(tempfile.mkdtemp(prefix="twf"))
     print(f"folder {folder}", flush=True)
     started = time.monotonic()
     broken: list[str] = []
     staged: Counter[str] = Counter()
-    async with running(folder, seed) as stack, drive.people(stack.postgres.url, stack.valkey.url) as people:
+    async with (
+        OPEN[surface](seed) as platform,
+        running(folder, seed, platform=platform) as stack,
+        drive.people(stack.postgres.url, stack.valkey.url, platform) as people,
+    ):
         for first in range(seed, seed + count, ROUND):
             size = min(ROUND, seed + count - first)
-            names = ", ".join(f"{fault.name} at {fault.after_s:.1f} s" for fault in schedule.faults(first))
+            faults = schedule.faults(first, has_bot=platform.bot is not None)
+            names = ", ".join(f"{fault.name} at {fault.after_s:.1f} s" for fault in faults)
             at = time.monotonic()
             found = await play_round(stack, people, first, size)
             print(f"seed {first}: {'BROKEN' if found else 'ok'} in {time.monotonic() - at:.1f} s ({names})", flush=True)
@@ -71,9 +77,10 @@ async def main(count: int, seed: int, *, keep: bool) -> int:
             broken += found
         broken += [f"model: {words}" for words in stack.model.violations]
         staged.update(stack.staged)
+        staged.update(platform.staged)
     took = time.monotonic() - started
     print("faults staged: " + ", ".join(f"{name} {times}" for name, times in sorted(staged.items())))
-    print(f"{count} schedules in {took:.0f} s, {len(broken)} broken")
+    print(f"{count} schedules on {surface} in {took:.0f} s, {len(broken)} broken")
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if broken else 0
@@ -81,12 +88,13 @@ async def main(count: int, seed: int, *, keep: bool) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser.add_argument("--surface", choices=list(OPEN), default="console")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="leave the stack's folder for a look")
     chosen = parser.parse_args()
     try:
-        code = asyncio.run(main(chosen.count, chosen.seed, keep=chosen.keep))
+        code = asyncio.run(main(chosen.surface, chosen.count, chosen.seed, keep=chosen.keep))
     except Exception:
         traceback.print_exc()
         code = 2

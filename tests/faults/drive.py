@@ -1,77 +1,78 @@
 """The people of a schedule: they say things, some twice, click, some twice and some late, and wait for an end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Final
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bots.intake import Intake
 from core.bus.connection import open_redis
 from core.bus.control import RedisControlChannel
-from core.domain.approval import Approval, Decision, Verdict
-from core.domain.chat import Author, ChatId, ChatSettings, Mode, Place, Platform
-from core.domain.states import is_final
-from core.errors import AlreadyDecided, IllegalStep, Unavailable
+from core.domain.approval import Approval, Verdict
+from core.domain.chat import ChatId
+from core.domain.states import ApprovalState, is_final
 from core.ports import Stores
 from core.queue import ArqWorkQueue
 from core.store.console import PostgresConsoleThreads
 from core.store.engine import open_engine
 from core.store.stores import stores_on
-from tests.faults.schedule import Chat, Command, Said
+from tests.faults.insisting import insist
+from tests.faults.platforms.console import Console
+from tests.faults.platforms.platform import ANN, BOB, Platform, Room
+from tests.faults.schedule import Chat, Command
+from tests.faults.stack import SECRET
 
-Answer = TypeVar("Answer")
-ANN = Author("u1", "Ann")
-BOB = Author("u2", "Bob")
+# A click may be lost with the bot that took it; after so long people click again.
+CLICK_AGAIN_S: Final = 4.0
 
 
 @dataclass(slots=True)
 class Played:
-    """What came of a schedule, as its people know it."""
+    """What came of a schedule, as its people know it. `said` is the id of each message, by its tag."""
 
     chat: Chat
+    room: Room
     chat_id: ChatId | None = None
-    accepted: dict[str, UUID] = field(default_factory=dict)
-    decided: dict[UUID, str] = field(default_factory=dict)
-    second_clicks_taken: int = 0
+    said: dict[str, str] = field(default_factory=dict)
     was_stopped: bool = False
 
 
 @dataclass(slots=True)
 class People:
-    """What a bot has: the stores and the use cases."""
+    """What a bot has, the stores and the use cases; and the platform that they are on."""
 
     stores: Stores
     threads: PostgresConsoleThreads
     intake: Intake
+    engine: AsyncEngine
+    secret: bytes
+    platform: Platform
 
     async def play(self, chat: Chat, within_s: float) -> Played:
         """Play a schedule to its end. Raises `TimeoutError` when something is never answered."""
-        played = Played(chat)
-        place = Place(Platform.CONSOLE, "local", "", chat.name)
+        played = Played(chat, await self.platform.open_room(chat, self))
+        commands = {command.tag: command for said in chat.said for command in said.commands}
         async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
-            speaking = [tasks.create_task(self._say(played, place, said)) for said in chat.said]
-            clicking = tasks.create_task(self._click(played, {c.tag: c for said in chat.said for c in said.commands}))
+            speaking = tasks.create_task(self._speak(played))
+            clicking = tasks.create_task(self._click(played, commands))
             if chat.stop_after_s is not None:
                 tasks.create_task(self._stop(played, chat.stop_after_s))
-            await asyncio.wait(speaking)
+            await speaking
             await self._settled(played)
             clicking.cancel()
         return played
 
-    async def _say(self, played: Played, place: Place, said: Said) -> None:
-        await asyncio.sleep(said.after_s)
-        for number in range(said.deliveries):
-            await asyncio.sleep(0.05 * number)
-            accepted = await insist(
-                lambda: self.intake.accept(
-                    place, ANN, said.tag, said.prompt(), settings=ChatSettings(mode=Mode.ASK), title=said.tag
-                )
-            )
-            played.chat_id = accepted.chat.id
-            played.accepted[said.tag] = accepted.message.id
+    async def _speak(self, played: Played) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for said in played.chat.said:
+            await asyncio.sleep(max(0.0, began + said.after_s - clock()))
+            played.said[said.tag] = await played.room.say(said)
 
     async def _click(self, played: Played, commands: dict[str, Command]) -> None:
         seen: set[UUID] = set()
@@ -79,66 +80,69 @@ class People:
             while True:
                 await asyncio.sleep(0.1)
                 if played.chat_id is None:
+                    played.chat_id = await self._find(played.room)
                     continue
                 for approval in await insist(partial(self.stores.approvals.pending, played.chat_id)):
                     if approval.id not in seen:
                         seen.add(approval.id)
-                        tasks.create_task(self._decide(played, approval, commands))
+                        tasks.create_task(self._decide(played.room, approval, commands))
 
-    async def _decide(self, played: Played, approval: Approval, commands: dict[str, Command]) -> None:
+    async def _find(self, room: Room) -> ChatId | None:
+        key = room.key
+        chat = await insist(lambda: self.stores.chats.by_key(key)) if key is not None else None
+        return chat.id if chat is not None else None
+
+    async def _decide(self, room: Room, approval: Approval, commands: dict[str, Command]) -> None:
         text = str(approval.input.get("command", ""))
         command = next((one for tag, one in commands.items() if f"echo {tag} >>" in text), None)
         if command is None:
             raise AssertionError(f"a question nobody scripted: {approval.input}")
         await asyncio.sleep(command.decide_after_s)
         verdict = Verdict.ALLOW if command.allow else Verdict.DENY
-        try:
-            await insist(lambda: self.intake.decide(approval.id, Decision(verdict), ANN))
-            played.decided[approval.id] = command.tag
-        except (AlreadyDecided, IllegalStep):
-            played.decided[approval.id] = command.tag
+        clock = asyncio.get_running_loop().time
+        while await self._is_open(approval):
+            clicks = (room.press(approval, verdict, ANN) for _ in range(command.clicks))
+            until = clock() + CLICK_AGAIN_S
+            for is_clicked in await asyncio.gather(*clicks):
+                while is_clicked and clock() < until and await self._is_open(approval):
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)
         if command.clicks > 1:
-            try:
-                await insist(lambda: self.intake.decide(approval.id, Decision(Verdict.DENY), BOB))
-                played.second_clicks_taken += 1
-            except (AlreadyDecided, IllegalStep):
-                pass
+            await room.press(approval, Verdict.DENY, BOB)
+
+    async def _is_open(self, approval: Approval) -> bool:
+        now = await insist(lambda: self.stores.approvals.get(approval.id))
+        return now.state is ApprovalState.PENDING
 
     async def _stop(self, played: Played, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        chat_id = played.chat_id
-        if chat_id is not None:
-            played.was_stopped = await insist(lambda: self.intake.stop(chat_id, ANN))
+        played.was_stopped = await played.room.stop()
 
     async def _settled(self, played: Played) -> None:
         """Wait until every message has its end, every turn is shown, and every receipt is final."""
-        chat_id = played.chat_id
-        assert chat_id is not None
-        while True:
-            messages = await insist(lambda: self.stores.messages.recent(chat_id))
-            turns = await insist(lambda: self.stores.turns.recent(chat_id))
-            untold = await insist(lambda: self.stores.messages.unmarked(chat_id))
-            if all(is_final(m.state) for m in messages) and all(t.is_shown for t in turns) and not untold:
-                return
+        while not await self._is_settled(played):
             await asyncio.sleep(0.2)
 
-
-async def insist(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Do it again while the database is away, as a person would."""
-    while True:
-        try:
-            async with asyncio.timeout(20):
-                return await call()
-        except (Unavailable, TimeoutError):
-            await asyncio.sleep(0.3)
+    async def _is_settled(self, played: Played) -> bool:
+        chat_id = played.chat_id
+        if chat_id is None:
+            return False
+        messages = await insist(lambda: self.stores.messages.recent(chat_id))
+        turns = await insist(lambda: self.stores.turns.recent(chat_id))
+        untold = await insist(lambda: self.stores.messages.unmarked(chat_id))
+        are_there = len(messages) + played.room.refused >= len(played.said)
+        are_over = all(is_final(one.state) for one in messages) and all(one.is_shown for one in turns)
+        return are_there and are_over and not untold
 
 
 @asynccontextmanager
-async def people(database_url: str, redis_url: str) -> AsyncIterator[People]:
-    """Connected to a stack's servers as a bot is."""
+async def people(database_url: str, redis_url: str, platform: Platform | None = None) -> AsyncIterator[People]:
+    """Connected to a stack's servers as a bot is. They are on the console unless told otherwise."""
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(database_url, pool_size=10))
         redis = await stack.enter_async_context(open_redis(redis_url))
         queue = await stack.enter_async_context(ArqWorkQueue.open(redis_url))
         stores = stores_on(engine)
-        yield People(stores, PostgresConsoleThreads(engine), Intake(stores, RedisControlChannel(redis), queue))
+        intake = Intake(stores, RedisControlChannel(redis), queue)
+        chosen: Platform = platform if platform is not None else Console()
+        yield People(stores, PostgresConsoleThreads(engine), intake, engine, SECRET, chosen)

@@ -1,19 +1,24 @@
 """The judge: reads the database, the journal, the surface's record and the workspace, and names what is broken."""
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from core.domain import events as e
 from core.domain.states import ApprovalState, MessageState, TurnState, is_final
 from tests.faults.drive import People, Played
+from tests.faults.platforms.platform import Ending
+
+SETTLE_S: Final = 15.0
 
 
 async def judge(people: People, played: Played, sandboxes: Path, *, may_lose_processes: bool) -> list[str]:
     """Every invariant that does not hold in this chat, in words."""
     broken: list[str] = []
+    tags = {number: tag for tag, number in played.said.items()}
     chat_id = played.chat_id
     assert chat_id is not None
     chat = await people.stores.chats.get(chat_id)
@@ -21,12 +26,11 @@ async def judge(people: People, played: Played, sandboxes: Path, *, may_lose_pro
     turns = list(reversed(await people.stores.turns.recent(chat_id)))
     events = {turn.id: await people.stores.turns.events(turn.id) for turn in turns}
     approvals = {turn.id: await people.stores.approvals.of_turn(turn.id) for turn in turns}
-    posts = await people.threads.posts(chat.place.key)
-    receipts = await people.threads.receipts(chat.place.key)
 
     # 1: no message is lost or answered twice.
-    if len(messages) != len(played.chat.said):
-        broken.append(f"1: {len(messages)} messages for {len(played.chat.said)} said")
+    refused = played.room.refused
+    if len(messages) + refused != len(played.chat.said):
+        broken.append(f"1: {len(messages)} messages and {refused} refused for {len(played.chat.said)} said")
     taken_up: Counter[str] = Counter()
     for turn in turns:
         for recorded in events[turn.id]:
@@ -38,19 +42,22 @@ async def judge(people: People, played: Played, sandboxes: Path, *, may_lose_pro
                 case _:
                     pass
     for message in messages:
+        tag = tags.get(message.external_id)
+        if tag is None:
+            broken.append(f"1: message {message.external_id} was never said")
         if not is_final(message.state):
-            broken.append(f"1: message {message.external_id} is {message.state}")
+            broken.append(f"1: message {tag} is {message.state}")
         if message.state is MessageState.FAILED and not may_lose_processes:
-            broken.append(f"1: message {message.external_id} failed")
-        answers = [turn for turn in turns if f"Done {message.external_id}." in turn.text]
+            broken.append(f"1: message {tag} failed")
+        answers = [turn for turn in turns if f"Done {tag}." in turn.text]
         if len(answers) > 1:
-            broken.append(f"1: message {message.external_id} was answered {len(answers)} times")
+            broken.append(f"1: message {tag} was answered {len(answers)} times")
         # Messages that joined one turn get one answer: the model's, to the last of them.
-        company = {other.external_id for other in messages if other.turn_id == message.turn_id}
+        company = {tags.get(other.external_id) for other in messages if other.turn_id == message.turn_id}
         texts = [text for turn in turns if turn.id == message.turn_id for text in _texts(events[turn.id])]
         is_answered = any(f"Done {name}." in text for name in company for text in texts)
         if message.state is MessageState.ANSWERED and not is_answered:
-            broken.append(f"1: message {message.external_id} is answered without an answer")
+            broken.append(f"1: message {tag} is answered without an answer")
 
     # 2: numbering without holes, and nothing after the end.
     for turn in turns:
@@ -71,34 +78,28 @@ async def judge(people: People, played: Played, sandboxes: Path, *, may_lose_pro
     for tag, times in Counter(str(approval.input.get("command")) for approval in asked).items():
         if times > 1:
             broken.append(f"4: {tag} was asked {times} times")
-    if played.second_clicks_taken:
-        broken.append(f"4: {played.second_clicks_taken} second clicks were taken")
     for approval in asked:
         if approval.state is ApprovalState.PENDING:
             broken.append(f"4: {approval.line} is still open")
-        if approval.decided_by not in {None, "Ann"}:
+        if approval.decided_by not in {None, "Ann", "ann"}:
             broken.append(f"4: {approval.line} was decided by {approval.decided_by}")
 
     # 5: on screen is what was last rendered, once.
-    shown = [post.body for post in posts]
-    for turn in turns:
-        of_turn = [body for body in shown if body["kind"] == "turn" and body["number"] == turn.number]
-        if len(of_turn) != 1:
-            broken.append(f"5: turn {turn.number} has {len(of_turn)} posts")
-        elif of_turn[0]["state"] != turn.state or (turn.text and of_turn[0]["text"] != turn.text):
-            broken.append(f"5: turn {turn.number} shows {of_turn[0]['state']} {of_turn[0]['text'][:60]!r}")
-    for approval in asked:
-        cards = [body for body in shown if body.get("approval") == str(approval.id)]
-        if len(cards) > 1 or (cards and cards[0]["state"] != approval.state):
-            broken.append(f"5: question {approval.line} has {[card['state'] for card in cards]}, is {approval.state}")
-    for message in messages:
-        wanted = message.state.value
-        if receipts.get(message.external_id) != wanted:
-            broken.append(f"5: message {message.external_id} shows {receipts.get(message.external_id)}, not {wanted}")
+    rows = [post for turn in turns for post in await people.stores.posts.of_turn(turn.id)]
+    broken += await _on_screen(played, Ending(turns, messages, asked, rows))
 
     broken += _effects(played, asked, sandboxes / str(chat.seat.sandbox_id), may_lose_processes=may_lose_processes)
     broken += _journal(events, sandboxes / str(chat.seat.sandbox_id))
     return [f"{played.chat.name} (seed {played.chat.seed}): {words}" for words in broken]
+
+
+async def _on_screen(played: Played, ending: Ending) -> Sequence[str]:
+    """What is wrong there once a bot that is still putting something right has had the time to."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + SETTLE_S
+    while (broken := await played.room.broken(ending)) and clock() < until:
+        await asyncio.sleep(0.5)
+    return broken
 
 
 def _texts(events: Any) -> Iterator[str]:

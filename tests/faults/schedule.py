@@ -18,6 +18,23 @@ PROCESS_FAULTS: Final = {
     "kill postgres": 2,
     "kill the agent": 3,
 }
+# The same for a bot, where there is one, and for its platform: `platforms/` has how.
+BOT_FAULTS: Final = {
+    "kill bot": 5,
+    "stop and continue bot": 3,
+    "terminate bot": 3,
+    "cut the bot off": 3,
+    "cut the bot off and keep it out": 2,
+    "begin a new session": 3,
+}
+PLATFORM_FAULTS: Final = {
+    "repeat events": 3,
+    "mix events up": 3,
+    "lose answers": 6,
+    "answer too late": 2,
+    "refuse calls": 3,
+    "throttle calls": 2,
+}
 # Those after which the outcome of a tool call may be unknown.
 LOSES_PROCESSES: Final = frozenset({"kill sandbox host", "kill the agent"})
 
@@ -91,10 +108,11 @@ def chat(seed: int) -> Chat:
     return Chat(seed, f"f{seed}", tuple(said), rng.uniform(1, 8) if rng.random() < 0.12 else None)
 
 
-def faults(seed: int) -> tuple[Fault, ...]:
-    """What breaks in the round with this seed."""
+def faults(seed: int, *, has_bot: bool = False) -> tuple[Fault, ...]:
+    """What breaks in the round with this seed; with a bot and its platform there is more that can."""
     rng = random.Random(f"faults {seed}")
-    names = rng.choices(list(PROCESS_FAULTS), list(PROCESS_FAULTS.values()), k=rng.choice((1, 2, 2, 3)))
+    weights = {**PROCESS_FAULTS, **BOT_FAULTS, **PLATFORM_FAULTS} if has_bot else PROCESS_FAULTS
+    names = rng.choices(list(weights), list(weights.values()), k=rng.choice((3, 4, 5) if has_bot else (1, 2, 2, 3)))
     return tuple(
         sorted(
             (Fault(name, rng.uniform(0.3, 9), rng.uniform(0.3, 6), rng.randrange(2)) for name in names),

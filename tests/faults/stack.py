@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from core.crypto import encode_secret
 from migrations.run import upgrade
 from tests.doubles.anthropic import AnthropicDouble
+from tests.faults.platforms.platform import Platform
 from tests.faults.schedule import Fault
 from tests.faults.wire import Wire, relay
 from threadwork.embedded.postgres import embedded_postgres
@@ -22,6 +23,7 @@ from threadwork.supervise import Child, Program, Supervisor, supervised
 from threadwork.up import free_port
 
 KEY = "sk-ant-the-real-one"
+SECRET = b"f" * 32
 
 
 class Server:
@@ -66,6 +68,8 @@ class Stack:
     host: Child
     gateway: Child
     workers: list[Child]
+    bot: Child | None = None
+    platform: Platform | None = None
     staged: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -74,7 +78,8 @@ class Stack:
 
     async def kill_everything(self) -> None:
         """Cut the power: every program and server at once, and none is started again."""
-        for child in (*self.workers, self.gateway, self.host):
+        bots = [self.bot] if self.bot is not None else []
+        for child in (*self.workers, *bots, self.gateway, self.host):
             child.stop(signal.SIGKILL)
         for server in (self.valkey, self.postgres):
             server.kill()
@@ -89,11 +94,13 @@ class Stack:
             case "terminate worker":
                 send(worker, signal.SIGTERM)
             case "stop and continue worker":
-                pid = worker.pid
-                send(worker, signal.SIGSTOP)
-                await asyncio.sleep(fault.lasts_s * 2)
-                if worker.pid == pid:
-                    send(worker, signal.SIGCONT)
+                await _freeze(worker, fault.lasts_s * 2)
+            case "kill bot" if self.bot is not None:
+                send(self.bot, signal.SIGKILL)
+            case "terminate bot" if self.bot is not None:
+                send(self.bot, signal.SIGTERM)
+            case "stop and continue bot" if self.bot is not None:
+                await _freeze(self.bot, fault.lasts_s * 2)
             case "kill gateway":
                 send(self.gateway, signal.SIGKILL)
             case "kill sandbox host":
@@ -110,6 +117,10 @@ class Stack:
                 await self.postgres.kill_and_start(fault.lasts_s / 2)
             case "kill the agent":
                 self._kill_agents(fault.which)
+            case _ if self.platform is not None:
+                await self.platform.stage(fault)
+            case name:
+                raise NotImplementedError(name)
 
     async def _flush(self) -> None:
         redis = Redis.from_url(self.valkey.url)
@@ -145,6 +156,15 @@ def send(child: Child, number: signal.Signals) -> None:
             os.kill(child.pid, number)
 
 
+async def _freeze(child: Child, seconds: float) -> None:
+    """Stop a program in its tracks for a while, as a machine does that is moved or starved."""
+    pid = child.pid
+    send(child, signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    if child.pid == pid:
+        send(child, signal.SIGCONT)
+
+
 def _postmaster(data_dir: Path) -> int | None:
     try:
         return int((data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0])
@@ -172,13 +192,14 @@ async def running(
     skew_s: float = 0.0,
     settings: Mapping[str, str] = {},
     model_url: str | None = None,
+    platform: Platform | None = None,
     can_cut: bool = True,
     worker: str = "tests.faults.moody",
 ) -> AsyncIterator[Stack]:
     """The stack, up. Ended with the context, whatever state it is in.
 
     `skew_s`: how far every wall clock is ahead; the workers' are half a minute apart on top of it. `model_url`: another
-    model than the double. `can_cut`: the way to the sandboxes leads over a relay that can be cut, and costs time. `worker`: the
+    model than the double. `platform`: whose bot runs, too. `can_cut`: the way to the sandboxes leads over a relay that can be cut, and costs time. `worker`: the
     module that is run as a worker.
     """
     socket = str(data_dir / "s" / "valkey.sock")
@@ -199,7 +220,7 @@ async def running(
             "DATABASE_URL": postgres.url,
             "REDIS_URL": valkey.url,
             "THREADWORK_DATA_DIR": str(data_dir),
-            "THREADWORK_SECRET_KEY": encode_secret(b"f" * 32),
+            "THREADWORK_SECRET_KEY": encode_secret(SECRET),
             "E2B_API_URL": sandboxes,
             "E2B_SANDBOX_URL": sandboxes,
             "E2B_API_KEY": "faults",
@@ -208,6 +229,7 @@ async def running(
             "THREADWORK_LOOK_EVERY_S": "1",
             "FAULTS_SEED": str(seed),
             "FAULTS_SKEW_S": str(skew_s),
+            **(platform.settings if platform is not None else {}),
             **settings,
         }
         yield await _programs(
@@ -221,6 +243,7 @@ async def running(
             model=model,
             wire=wire,
             model_url=model_url,
+            platform=platform,
             worker_module=worker,
         )
 
@@ -237,6 +260,7 @@ async def _programs(
     model: AnthropicDouble,
     wire: Wire,
     model_url: str | None,
+    platform: Platform | None,
     worker_module: str,
 ) -> Stack:
     threadwork = [sys.executable, "-m", "threadwork"]
@@ -252,6 +276,10 @@ async def _programs(
         worker_env = {**env, "FAULTS_NAME": name, "FAULTS_SKEW_S": str(float(env["FAULTS_SKEW_S"]) + 30 * number)}
         argv = [sys.executable, "-m", worker_module]
         started.append(supervisor.start(Program(name, argv, "worker ready", worker_env)))
-    for child in started:
+    bot = None
+    if platform is not None and platform.bot is not None:
+        argv = [*threadwork, platform.bot]
+        bot = supervisor.start(Program(platform.bot, argv, f"{platform.bot} ready", env))
+    for child in (*started, *([bot] if bot is not None else ())):
         await supervisor.ready(child)
-    return Stack(data_dir, postgres, valkey, model, wire, host, gateway, started[2:])
+    return Stack(data_dir, postgres, valkey, model, wire, host, gateway, started[2:], bot, platform)

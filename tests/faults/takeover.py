@@ -21,7 +21,8 @@ from core.domain.chat import Chat, ChatId, ChatSettings, Mode, Place, Platform
 from core.domain.states import is_final
 from core.store.engine import open_engine, single
 from tests.doubles.anthropic import script_prompt
-from tests.faults.drive import ANN, People
+from tests.faults.drive import People
+from tests.faults.platforms.console import ANN
 from tests.faults.stack import Stack
 
 MOMENTS: Final = ("in mid-text", "in mid-tool", "in mid-question")

@@ -11,7 +11,8 @@ from core.domain.approval import Decision, Verdict
 from core.domain.chat import ChatSettings, Mode, Place, Platform
 from core.domain.states import ApprovalState, TurnState
 from tests.doubles.anthropic import script_prompt
-from tests.faults.drive import ANN, People, people
+from tests.faults.drive import People, people
+from tests.faults.platforms.console import ANN
 from tests.faults.stack import running
 
 PLACE = Place(Platform.CONSOLE, "local", "", "night")

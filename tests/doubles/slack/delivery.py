@@ -47,6 +47,7 @@ class Delivery:
         self.interactions: list[JSON] = []
         self.manifest: Manifest | None = None
         self.given_up: list[JSON] = []
+        self.held: list[float] = []  # the next events wait so many seconds each, and so change their order
         self._record = record
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,6 +72,8 @@ class Delivery:
         return not self._tasks
 
     async def _deliver(self, payload: JSON, attempt: int = 0) -> None:
+        if self.held:
+            await asyncio.sleep(self.held.pop(0))
         while True:
             outcome = await self._send("events_api", payload, attempt)
             if outcome.kind == "acked":
