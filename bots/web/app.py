@@ -25,7 +25,7 @@ from bots.web.templating import set_up_templates
 from bots.web.tries import Tries
 from core.bus.connection import open_redis, vendor_errors_as_ours
 from core.bus.control import open_control
-from core.bus.events import RedisEventBus
+from core.bus.shared import open_shared_bus
 from core.crypto import find_secret
 from core.errors import Misconfigured
 from core.queue import ArqWorkQueue
@@ -71,7 +71,8 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         looks, stores = PostgresLooks(engine), stores_on(engine)
         control = await stack.enter_async_context(open_control(redis))
         queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
-        streams = Streams(looks, stores.turns, RedisEventBus(redis))
+        bus = await stack.enter_async_context(open_shared_bus(redis))
+        streams = Streams(looks, stores.turns, bus)
         site.on_shutdown.append(streams.close)
         doing = Doing(looks, stores, Intake(stores, control, queue))
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])

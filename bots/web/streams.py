@@ -26,8 +26,8 @@ from core.ports import Cursor, EventBus, Looks, Missed, Published, Recorded, Tur
 
 # Proxies cut what is silent; and a reader that is gone is noticed by writing to it.
 BEAT_S: Final = 15.0
-# Each reader waits on a connection to Redis of its own, of which a process has 200.
-MOST: Final = 150
+# An open page is a socket and some 100 kB of this process; more of them than this is no team looking on.
+MOST: Final = 1000
 # How many turns back a reader's place is looked for.
 _TURNS: Final = 50
 _MARK: Final = re.compile(r"([0-9a-f]{32})?\.(\d{1,9})\.(.{0,80})", re.ASCII)

@@ -4,16 +4,17 @@ A stream's life has a name (when it began) and its entries are counted from one.
 a later one (trimmed), another life (flushed, expired) or a lower count (Redis came back without its last second) is a
 gap. A publisher knows where it left the stream: if it finds it elsewhere, or could not publish, it leaves a mark, which
 readers of any time see as a gap. So is a reconnect, since what was dropped meanwhile may have been the last for long.
-A gap is reported as `Missed`; then the reader asks the database. Next: `control.py`.
+A gap is reported as `Missed`; then the reader asks the database. Next: `shared.py`, for many subscribers at once.
 """
 
 import asyncio
 import json
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 from uuid import UUID
 
 import structlog
@@ -78,8 +79,19 @@ def _count(chat_id: ChatId) -> str:
     return f"tw:events:{chat_id}:stand"
 
 
+Row = tuple[bytes, dict[bytes, Any]]
+
+
+class Source(Protocol):
+    """Where a subscriber reads a chat's stream."""
+
+    async def read(self, entry: str) -> list[Row]:
+        """What comes behind an entry, soon after it came; nothing when it stays quiet. Raises what `PASSING` names."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class _At:
+class Place:
     """A place in a stream: the last entry read, and how it was counted; without a life, before the first entry."""
 
     entry: str
@@ -90,16 +102,28 @@ class _At:
     def cursor(self) -> Cursor:
         return Cursor(f"{self.entry}/{self.life}:{self.n}")
 
-    def is_followed_by(self, other: "_At") -> bool:
+    def is_followed_by(self, other: "Place") -> bool:
         return other.n == self.n + 1 and self.life in ("", other.life)
 
 
-def _read_cursor(cursor: Cursor) -> _At:
+def _read_cursor(cursor: Cursor) -> Place:
     if not cursor:
-        return _At("0-0", "", 0)
+        return Place("0-0", "", 0)
     parts = re.fullmatch(r"(\d{1,19}-\d{1,19})/(\d*):(\d{1,15})", cursor, re.ASCII)
     # What is no cursor of ours is a place that nothing follows, and so a gap.
-    return _At(parts[1], parts[2], int(parts[3])) if parts else _At("0-0", _ELSEWHERE, 0)
+    return Place(parts[1], parts[2], int(parts[3])) if parts else Place("0-0", _ELSEWHERE, 0)
+
+
+class _Stream:
+    """`Source` on a connection of its own."""
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self._redis = redis
+        self._name = name
+
+    async def read(self, entry: str) -> list[Row]:
+        rows = await self._redis.xread({self._name: entry}, count=500, block=BLOCK_MS)
+        return rows[0][1] if rows else []
 
 
 class RedisEventBus:
@@ -146,6 +170,17 @@ class RedisEventBus:
         Waits for ever, through outages too; what is not a cursor of ours is reported as a gap.
         """
         at = None if after is None else _read_cursor(after)
+        async with self._source(_stream(chat_id)) as source, aclosing(self._read_on(chat_id, source, at)) as items:
+            async for item in items:
+                yield item
+
+    @asynccontextmanager
+    async def _source(self, stream: str) -> AsyncIterator[Source]:
+        yield _Stream(self._redis, stream)
+
+    async def _read_on(
+        self, chat_id: ChatId, source: Source, at: Place | None
+    ) -> AsyncGenerator[Published | Missed, None]:
         was_away, is_quiet = False, True
         while True:
             try:
@@ -156,14 +191,14 @@ class RedisEventBus:
                     is_missed, was_away, at = was_away or found != at, False, found
                     if is_missed:
                         yield Missed(at.cursor)
-                rows = await self._redis.xread({_stream(chat_id): at.entry}, count=500, block=BLOCK_MS)
+                rows = await source.read(at.entry)
             except PASSING:
                 was_away = True
                 await asyncio.sleep(0.2)
                 continue
             is_quiet = not rows
-            for entry, fields in rows[0][1] if rows else ():
-                read = _At(entry.decode(), fields[b"l"].decode(), int(fields[b"n"]))
+            for entry, fields in rows:
+                read = Place(entry.decode(), fields[b"l"].decode(), int(fields[b"n"]))
                 if fields[b"s"] == _GAP.encode() or not at.is_followed_by(read):
                     yield Missed(read.cursor if fields[b"s"] == _GAP.encode() else _before(read).cursor)
                 at = read
@@ -171,28 +206,28 @@ class RedisEventBus:
                 if published is not None:
                     yield published
 
-    async def _stands(self, chat_id: ChatId) -> _At:
+    async def _stands(self, chat_id: ChatId) -> Place:
         life, n, entry = await self._stand(keys=[_stream(chat_id), _count(chat_id)], args=[KEPT_S])
-        return _At(entry.decode(), life.decode(), int(n))
+        return Place(entry.decode(), life.decode(), int(n))
 
-    async def _found_again(self, chat_id: ChatId, at: _At) -> _At:
+    async def _found_again(self, chat_id: ChatId, at: Place) -> Place:
         """Where to read on: `at`, unless the stream began anew behind our back, or came back without its end."""
         life, n = await cast("Awaitable[list[bytes | None]]", self._redis.hmget(_count(chat_id), ["life", "n"]))
         if life is None or n is None:
-            return at if at.life == "" else _At("0-0", "", 0)
+            return at if at.life == "" else Place("0-0", "", 0)
         if at.life not in ("", life.decode()):
-            return _At("0-0", life.decode(), 0)
-        return _At(at.entry, at.life, min(at.n, int(n)))
+            return Place("0-0", life.decode(), 0)
+        return Place(at.entry, at.life, min(at.n, int(n)))
 
 
-def _before(read: _At) -> _At:
+def _before(read: Place) -> Place:
     """The place that `read` follows."""
     milliseconds, _, number = read.entry.partition("-")
     entry = f"{milliseconds}-{int(number) - 1}" if int(number) else f"{int(milliseconds) - 1}-{2**63 - 1}"
-    return _At(entry, read.life, read.n - 1)
+    return Place(entry, read.life, read.n - 1)
 
 
-def _published(read: _At, fields: dict[bytes, Any]) -> Published | None:
+def _published(read: Place, fields: dict[bytes, Any]) -> Published | None:
     if fields[b"s"] == _GAP.encode():
         return None
     try:

@@ -1,8 +1,8 @@
 """The promises of `core.ports.EventBus`, over real Valkeys: shared ones, and one of our own to stop and to flush."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from core.bus.connection import open_redis
 from core.bus.events import RedisEventBus
+from core.bus.shared import open_shared_bus
 from core.domain.chat import ChatId
 from core.domain.events import Noticed, TextStreamed, TextWritten
 from core.domain.turn import TurnId
@@ -21,6 +22,7 @@ from tests.valkey import OwnValkey, own_valkey
 
 WAIT_S = 30
 TURN = TurnId(uuid4())
+OpenBus = Callable[[Redis], AbstractAsyncContextManager[RedisEventBus]]
 
 
 class Reader:
@@ -89,9 +91,21 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
         yield client
 
 
+@pytest.fixture(params=["own", "shared"])
+def open_bus(request: pytest.FixtureRequest) -> OpenBus:
+    """How a bus is made: each subscriber on a connection of its own, or all on one."""
+    return open_shared_bus if request.param == "shared" else _own
+
+
+@asynccontextmanager
+async def _own(redis: Redis) -> AsyncIterator[RedisEventBus]:
+    yield RedisEventBus(redis)
+
+
 @pytest.fixture
-def bus(redis: Redis) -> RedisEventBus:
-    return RedisEventBus(redis)
+async def bus(redis: Redis, open_bus: OpenBus) -> AsyncIterator[RedisEventBus]:
+    async with open_bus(redis) as bus:
+        yield bus
 
 
 @pytest.fixture
@@ -101,10 +115,10 @@ async def valkey() -> AsyncIterator[OwnValkey]:
 
 
 @pytest.fixture
-async def lone_bus(valkey: OwnValkey) -> AsyncIterator[RedisEventBus]:
+async def lone_bus(valkey: OwnValkey, open_bus: OpenBus) -> AsyncIterator[RedisEventBus]:
     """A bus on the Valkey that the test stops and starts."""
-    async with open_redis(valkey.url) as client:
-        yield RedisEventBus(client)
+    async with open_redis(valkey.url) as client, open_bus(client) as bus:
+        yield bus
 
 
 # ------------------------------------------------------------ every event after the cursor, in order, none twice
