@@ -26,7 +26,7 @@ from core.ports import Cursor, EventBus, Looks, Missed, Published, Recorded, Tur
 
 # Proxies cut what is silent; and a reader that is gone is noticed by writing to it.
 BEAT_S: Final = 15.0
-# An open page is a socket and some 100 kB of this process; more of them than this is no team looking on.
+# An open page is a socket and some 40 kB of this process (bench/readers.py); more than this is no team looking on.
 MOST: Final = 1000
 # How many turns back a reader's place is looked for.
 _TURNS: Final = 50
