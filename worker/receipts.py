@@ -5,6 +5,7 @@ once, and a successor goes on where a dead run stopped. The bot puts the first o
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -39,7 +40,13 @@ class Receipts:
         self._hold = hold
         self._place = place
         self.steered: set[MessageId] = set()
+        self._inherited: set[MessageId] = set()
         self.is_dirty = True
+
+    def inherit(self, steered: Collection[MessageId]) -> None:
+        """These joined a turn in a run before this one, which may have shown it and died before it was noted."""
+        self.steered |= set(steered)
+        self._inherited |= set(steered)
 
     async def bring(self) -> float:
         """Change every receipt that is not what it should be and that the budget has room for.
@@ -81,6 +88,8 @@ class Receipts:
         try:
             async with asyncio.timeout(_CALL_S):
                 await self._surface.receipt(self._place, message.external_id, wanted, shown)
+                if message.id in self._inherited and wanted is not Receipt.STEERED and shown is not Receipt.STEERED:
+                    await self._surface.receipt(self._place, message.external_id, wanted, Receipt.STEERED)
         except SurfaceError as error:
             # A message that is gone, or a right we do not have: asking again and again would change nothing.
             if error.retryable:

@@ -8,12 +8,13 @@ comes meanwhile. Next: `worker/talk.py`, which decides what is told.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from core.domain.approval import Approval
 from core.domain.chat import AgentSeat
-from core.domain.events import FLEETING, ApprovalAsked, ApprovalSettled, RunEvent, TurnFinished
+from core.domain.events import FLEETING, ApprovalAsked, ApprovalSettled, MessageSteered, RunEvent, TurnFinished
 from core.domain.message import MessageId
 from core.domain.turn import Turn
 from core.domain.view import View, fold
@@ -41,9 +42,13 @@ class Telling:
 
     async def catch_up(self) -> None:
         """Fold what is stored of this turn, and show it."""
+        steered: list[MessageId] = []
         for recorded in await self._stores.turns.events(self.turn.id):
             self.view = fold(self.view, recorded.event)
             self.seq = recorded.seq
+            if isinstance(recorded.event, MessageSteered):
+                steered.append(MessageId(UUID(recorded.event.message_id)))
+        self._presenter.receipts.inherit(steered)
         for approval in await self._stores.approvals.of_turn(self.turn.id):
             self.asks[str(approval.id)] = approval
         self._show()

@@ -23,6 +23,7 @@ class Scripted:
     waiting: list[Message]
     fence: Fence = field(default_factory=lambda: Fence(ChatId(UUID(int=1)), 1))
     shown: list[str] = field(default_factory=list)
+    replaced: list[tuple[Receipt, Receipt | None]] = field(default_factory=list)
 
     async def try_spend(self, allowance: Allowance, priority: Priority) -> float:
         self.tokens -= 1
@@ -36,6 +37,7 @@ class Scripted:
 
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         self.shown.append(message)
+        self.replaced.append((receipt, before))
 
     async def confirm(self) -> None: ...
 
@@ -88,3 +90,22 @@ async def test_with_nothing_to_show_nothing_is_spent() -> None:
     on = Scripted(tokens=1, waiting=[])
     assert await receipts(on).bring() == 0.0
     assert on.tokens == 1
+
+
+async def test_what_a_dead_run_may_have_shown_goes_with_the_next_receipt() -> None:
+    on = Scripted(tokens=5, waiting=[message(1), message(2)])
+    bringing = receipts(on)
+    bringing.inherit([MessageId(UUID(int=1))])
+    assert await bringing.bring() == 0.0
+
+    both = [(Receipt.ANSWERED, None), (Receipt.ANSWERED, Receipt.STEERED)]
+    assert on.replaced == [*both, (Receipt.ANSWERED, None)]
+
+
+async def test_a_message_that_joined_under_a_dead_run_still_shows_that_it_did() -> None:
+    on = Scripted(tokens=5, waiting=[replace(message(1), state=MessageState.DELIVERED)])
+    bringing = receipts(on)
+    bringing.inherit([MessageId(UUID(int=1))])
+    assert await bringing.bring() == 0.0
+
+    assert on.replaced == [(Receipt.STEERED, None)]
