@@ -40,13 +40,13 @@ class Receipts:
         self._hold = hold
         self._place = place
         self.steered: set[MessageId] = set()
-        self._inherited: set[MessageId] = set()
+        self._doubtful: set[MessageId] = set()
         self.is_dirty = True
 
     def inherit(self, steered: Collection[MessageId]) -> None:
         """These joined a turn in a run before this one, which may have shown it and died before it was noted."""
         self.steered |= set(steered)
-        self._inherited |= set(steered)
+        self._doubtful |= set(steered)
 
     async def bring(self) -> float:
         """Change every receipt that is not what it should be and that the budget has room for.
@@ -84,11 +84,14 @@ class Receipts:
 
     async def _change(self, message: Message, shown: Receipt | None) -> None:
         wanted = self._wanted(message)
+        if wanted is Receipt.STEERED:
+            # Until it is noted: its answer may be lost, and the next receipt come before it is tried again.
+            self._doubtful.add(message.id)
         await self._hold.confirm()
         try:
             async with asyncio.timeout(_CALL_S):
                 await self._surface.receipt(self._place, message.external_id, wanted, shown)
-                if message.id in self._inherited and wanted is not Receipt.STEERED and shown is not Receipt.STEERED:
+                if message.id in self._doubtful and wanted is not Receipt.STEERED and shown is not Receipt.STEERED:
                     await self._surface.receipt(self._place, message.external_id, wanted, Receipt.STEERED)
         except SurfaceError as error:
             # A message that is gone, or a right we do not have: asking again and again would change nothing.

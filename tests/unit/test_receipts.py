@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
+
 from core.domain.chat import ChatId, Place, Platform
 from core.domain.message import Message, MessageId
 from core.domain.states import MessageState
+from core.errors import Ambiguous
 from core.ports import Allowance, Call, Fence, Priority, Receipt
 from worker.receipts import Receipts
 
@@ -24,6 +27,7 @@ class Scripted:
     fence: Fence = field(default_factory=lambda: Fence(ChatId(UUID(int=1)), 1))
     shown: list[str] = field(default_factory=list)
     replaced: list[tuple[Receipt, Receipt | None]] = field(default_factory=list)
+    loses_answers: bool = False
 
     async def try_spend(self, allowance: Allowance, priority: Priority) -> float:
         self.tokens -= 1
@@ -36,8 +40,10 @@ class Scripted:
         return {receipt, before} == {Receipt.QUEUED, Receipt.WORKING}
 
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
-        self.shown.append(message)
         self.replaced.append((receipt, before))
+        if self.loses_answers:
+            raise Ambiguous("the answer was lost")
+        self.shown.append(message)
 
     async def confirm(self) -> None: ...
 
@@ -109,3 +115,15 @@ async def test_a_message_that_joined_under_a_dead_run_still_shows_that_it_did() 
     assert await bringing.bring() == 0.0
 
     assert on.replaced == [(Receipt.STEERED, None)]
+
+
+async def test_a_sign_whose_answer_was_lost_goes_with_the_next_receipt() -> None:
+    on = Scripted(tokens=5, waiting=[replace(message(1), state=MessageState.DELIVERED)], loses_answers=True)
+    bringing = receipts(on)
+    bringing.steered.add(MessageId(UUID(int=1)))
+    with pytest.raises(Ambiguous):
+        await bringing.bring()
+
+    on.waiting, on.loses_answers = [message(1)], False
+    assert await bringing.bring() == 0.0
+    assert on.replaced[1:] == [(Receipt.ANSWERED, None), (Receipt.ANSWERED, Receipt.STEERED)]
