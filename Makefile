@@ -7,7 +7,7 @@ SURFACE ?= console
 JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: help setup demo test check fmt bench faults lock clean
+.PHONY: help setup demo test browser check fmt bench faults lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,11 @@ demo: setup ## a chat with an agent, here and now
 	@$(BIN)/threadwork chat
 
 test: setup ## the whole suite (ARGS="tests/unit -k name" for a part)
-	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile --ignore tests/browser $(ARGS)
+
+browser: setup ## the admin page in a real Chromium, which is brought when it is missing
+	@bash tools/setup.sh browser
+	@$(BIN)/pytest -q tests/browser $(ARGS)
 
 check: setup ## format, lint, types, imports
 	@$(BIN)/ruff format --check --quiet .

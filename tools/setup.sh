@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets the project up in .venv: Python 3.11 or newer must be there, everything else is brought.
 # uv is taken from PATH, or put into .uv; bubblewrap and the venv module come from apt when they are missing.
+# `setup.sh browser` brings Chromium, too, for the tests that look at the admin page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -54,4 +55,8 @@ fi
 
 if ! command -v bwrap >/dev/null; then
   install bubblewrap || say "sandboxes need bubblewrap; type: sudo apt-get install -y bubblewrap"
+fi
+
+if [ "${1:-}" = browser ] && ! { command -v chromium && command -v chromedriver; } >/dev/null; then
+  install chromium chromium-driver || { say "type: sudo apt-get install -y chromium chromium-driver, then make again"; exit 1; }
 fi
