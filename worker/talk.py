@@ -6,13 +6,12 @@ a turn ends, when it only waits for a person, and when the agent is gone. Next: 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
-from uuid import uuid5
 
 import structlog
 
@@ -33,7 +32,7 @@ from worker.limits import Limits
 from worker.mailbox import Mailbox
 from worker.ruling import Rulings
 from worker.telling import Telling
-from worker.under_way import UnderWay
+from worker.under_way import UnderWay, is_note, note_id
 from worker.wording import said_by, stopped_by
 
 log = structlog.get_logger(__name__)
@@ -86,6 +85,8 @@ class Talk:
         self._inbox = inbox
         self._translator = Translator()
         self._open: UnderWay | None = None
+        # Messages that the agent's memory held when it was started again: a note stands for them.
+        self._held: set[str] = set()
         self.is_unasked = False
         self._looked_at = time.monotonic()
         self._is_over: Outcome | None = None
@@ -95,18 +96,18 @@ class Talk:
     async def begin(self, telling: Telling, messages: Sequence[Message], note: str | None, known: set[str]) -> None:
         """Take a turn up: say its messages, but those the agent's memory already holds, and then a note of ours.
 
-        A message said twice is harmless: the CLI ignores a uuid it has seen.
+        A message said twice is harmless: the CLI ignores a uuid it has seen. But it answers nothing then, so what the
+        note stands for is not said in a later turn either, to which it may come when others were answered before.
         """
         turn = UnderWay(telling)
         self._open = turn
+        self._held |= known
         for message in messages:
             turn.said[str(message.id)] = message
-            if str(message.id) not in known:
+            if str(message.id) not in self._held:
                 await self._say(message)
         if note is not None:
-            uuid = str(uuid5(turn.turn.id, f"restart {turn.turn.restarts}"))
-            turn.notes.add(uuid)
-            await self._session.say(uuid, note)
+            await self._session.say(note_id(turn.turn), note)
 
     async def _say(self, message: Message) -> None:
         """Say a message, once its files are where it says they are."""
@@ -228,13 +229,16 @@ class Talk:
         self.seat = seat
         return heard.result, heard.events
 
-    @staticmethod
-    def _is_its_end(turn: UnderWay, result: ResultSeen) -> bool:
+    def _is_its_end(self, turn: UnderWay, result: ResultSeen) -> bool:
         """Whether a result ends this turn. The agent also ends turns nobody asked for (a background task's)."""
         if not turn.said:
             return True
         uuids = set(result.user_message_uuids)
-        return bool(uuids & (turn.said.keys() | turn.notes)) or (not uuids and result.origin is None)
+        return bool(uuids & turn.said.keys()) or self._is_to_note(turn, uuids) or (not uuids and result.origin is None)
+
+    def _is_to_note(self, turn: UnderWay, uuids: Collection[str]) -> bool:
+        """Whether a note is answered that stands for messages of this turn; one of a dead run may stand for any."""
+        return any(is_note(uuid) for uuid in uuids) and (not self._held or bool(self._held & turn.said.keys()))
 
     async def _finish(self, turn: UnderWay, result: ResultSeen, told: list[e.RunEvent]) -> None:
         # The scripted model costs nothing, though the CLI has a price for every name.
@@ -248,8 +252,13 @@ class Talk:
             await turn.telling.tell(told, self.seat)
         state, error = turn.ending or ((TurnState.FAILED, result.error) if result.is_error else (TurnState.DONE, None))
         answered: set[MessageId] | None = None
-        if state is TurnState.DONE and turn.notes.isdisjoint(result.user_message_uuids) and result.user_message_uuids:
-            answered = {message.id for uuid, message in turn.said.items() if uuid in result.user_message_uuids}
+        heard = set(result.user_message_uuids)
+        is_to_note = self._is_to_note(turn, heard)
+        if state is TurnState.DONE and heard and (self._held or not is_to_note):
+            heard |= self._held if is_to_note else set()
+            answered = {message.id for uuid, message in turn.said.items() if uuid in heard}
+        if is_to_note:
+            self._held.clear()
         await self._close(
             turn,
             e.TurnFinished(

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from uuid import UUID, uuid5
 
 from core.domain.message import Message
 from core.domain.states import TurnState
@@ -17,7 +18,6 @@ class UnderWay:
 
     telling: Telling
     said: dict[str, Message] = field(default_factory=dict)
-    notes: set[str] = field(default_factory=set)
     journal_bytes: int = 0
     started_at: float = field(default_factory=time.monotonic)
     heard_at: float = field(default_factory=time.monotonic)
@@ -29,3 +29,16 @@ class UnderWay:
     @property
     def turn(self) -> Turn:
         return self.telling.turn
+
+
+def note_id(turn: Turn) -> str:
+    """The uuid under which the agent is told of a restart in this turn: the same however often it is said."""
+    return str(uuid5(turn.id, f"restart {turn.restarts}"))
+
+
+def is_note(uuid: str) -> bool:
+    """Whether a uuid is a note's. People's messages have random ones."""
+    try:
+        return UUID(uuid).version == 5
+    except ValueError:
+        return False

@@ -138,6 +138,23 @@ async def test_an_agent_that_died_unseen_is_heard_out(stage: Stage, chat: Script
     await _goes_on(chat)
 
 
+async def test_what_a_lost_agent_had_in_mind_is_answered_after_what_it_had_not(
+    stage: Stage, chat: ScriptedChat
+) -> None:
+    first = await chat.say("Work.", [bash(f"echo x >> ran; {LOOP}")], [says("Never.")])
+    await chat.comes_true(lambda: chat.file("ran"))
+    second = await chat.say("And more.", [says("More is done."), at_gate("more")])
+    await chat.until(e.MessageSteered)
+    await chat.kill_agent()
+    # By now the note that speaks for the first message waits behind the second one, which has a result of its own.
+    await chat.until(e.TextStreamed, lambda event: "More" in event.text)
+    stage.model.open("more")
+    await chat.run_ends()
+
+    assert await chat.receipts() == {first.external_id: "answered", second.external_id: "answered"}
+    assert {turn.state for turn in await chat.turns()} == {TurnState.DONE}
+
+
 @pytest.mark.parametrize("verdict", [Verdict.ALLOW, Verdict.DENY])
 async def test_a_question_outlives_the_agent_that_asked_it(stage: Stage, verdict: Verdict) -> None:
     chat = stage.chat(mode=Mode.ASK)
