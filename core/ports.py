@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NewType, Protocol
 from uuid import UUID
 
-from core.domain.access import Rights, Scope
+from core.domain.access import Access, Rights, Scope
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Rule
 from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Place, Platform
 from core.domain.events import RunEvent, TurnFinished
@@ -266,6 +266,40 @@ class Session:
     is_due: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """One try to sign in through a platform: random words that prove later that what comes back belongs to it.
+
+    `state` goes through the browser, `nonce` into the platform's answer, `verifier` to the platform alone.
+    """
+
+    state: str
+    nonce: str
+    verifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """Who somebody is, as a platform says. `tenants`: what they are where, by the platform's own names."""
+
+    platform: Platform
+    person: str
+    name: str
+    tenants: Mapping[str, Access]
+
+
+class Vouches(Protocol):
+    """A platform that says who somebody is.
+
+    * `page` is where the browser goes, and comes to `back` from, with a code; nothing secret is in it.
+    * A code is good once, for its own knock and `back`; `BadInput` says that one is no good (any more).
+    * Guests are nobody. What the platform gave for the code is kept nowhere.
+    """
+
+    def page(self, knock: Knock, back: str) -> str: ...
+    async def vouch(self, knock: Knock, code: str, back: str) -> Voucher: ...
+
+
 class Sessions(Protocol):
     """Signing in to the admin page.
 
@@ -273,10 +307,13 @@ class Sessions(Protocol):
     * A session is found by its own key only; the key before is good for a minute after it was renewed.
     * A session ends when it is told to, after a day without use, and after a week in any case.
     * Neither words nor keys can be read from what is kept.
+    * A word of another's making is spent once; of two who spend it at once, one succeeds.
     """
 
     async def offer(self, name: str, rights: Rights) -> str: ...
     async def begin(self, word: str) -> tuple[Session, str]: ...
+    async def spend(self, word: str) -> None: ...
+    async def admit(self, voucher: Voucher, rights: Rights) -> tuple[Session, str]: ...
     async def find(self, session_id: UUID, key: str) -> Session | None: ...
     async def renew(self, session_id: UUID, key: str) -> str | None: ...
     async def end(self, session: Session) -> None: ...

@@ -29,10 +29,12 @@ _EXAMPLES: Final = {
     "SLACK_BOT_TOKEN": "xoxb-…",
     "SLACK_APP_TOKEN": "xapp-…",
     "SLACK_API_URL": "https://slack.com/api/",
+    "SLACK_WEB_URL": "https://slack.com",
     "THREADWORK_WEB_PORT": "8030",
     "THREADWORK_WEB_URL": "https://threadwork.example.com",
     "SLACK_PORT": "3000",
     "DISCORD_API_URL": "https://discord.com/api/v10",
+    "DISCORD_WEB_URL": "https://discord.com",
     "DISCORD_GATEWAY_URL": "wss://gateway.discord.gg/",
 }
 
@@ -132,6 +134,7 @@ class Settings(BaseSettings):
     threadwork_web_port: int | None = Field(default=None, ge=1, le=65535)
     threadwork_web_host: str = "127.0.0.1"
     threadwork_web_url: WebUrl | None = None
+    threadwork_web_viewers: bool = False
     threadwork_allow_key_in_sandbox: bool = False
     threadwork_unsafe_no_isolation: bool = False
     threadwork_mode: Mode = Mode.AUTO
@@ -157,12 +160,16 @@ class Settings(BaseSettings):
     slack_client_id: str | None = None
     slack_client_secret: SecretStr | None = None
     slack_api_url: WebUrl | None = None
+    slack_web_url: WebUrl | None = None
     slack_port: int | None = Field(default=None, ge=1, le=65535)
     slack_command: str = "/threadwork"
     slack_streaming: Literal["edit", "native"] = "edit"
 
     discord_token: SecretStr | None = None
+    discord_client_id: str | None = None
+    discord_client_secret: SecretStr | None = None
     discord_api_url: WebUrl | None = None
+    discord_web_url: WebUrl | None = None
     discord_gateway_url: Annotated[str, AfterValidator(_socket_address)] | None = None
     discord_forums: str = ""
 

@@ -7,9 +7,11 @@ Server-rendered: templates escape everything, and no script or style stands in a
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 from aiohttp import web
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,11 +20,13 @@ from bots.intake import Intake
 from bots.web.chats import Chats
 from bots.web.checks import Checks
 from bots.web.doing import Doing
+from bots.web.doors import find_doors
 from bots.web.gate import Address, Cookies, middlewares, put_headers
 from bots.web.signing_in import SigningIn
 from bots.web.streams import Streams
 from bots.web.templating import set_up_templates
 from bots.web.tries import Tries
+from bots.web.vouched import Vouched
 from core.bus.connection import open_redis, vendor_errors_as_ours
 from core.bus.control import open_control
 from core.bus.shared import open_shared_bus
@@ -34,6 +38,7 @@ from core.store.engine import open_engine, single
 from core.store.looks import PostgresLooks
 from core.store.sessions import PostgresSessions
 from core.store.stores import stores_on
+from core.store.tenants import known_tenants
 
 PORT: Final = 8030
 STATIC: Final = Path(__file__).parent / "static"
@@ -64,10 +69,24 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
 
         sessions, cookies = PostgresSessions(engine), Cookies(address, secret)
         checks = Checks({"database": ask_database, "redis": ask_redis})
-        signing_in = SigningIn(sessions, cookies, Tries(time.monotonic))
+        # Nobody's cookies are kept: what a platform sets for one person must not go along with another's.
+        http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        doors, tries = find_doors(settings, http, engine, secret), Tries(time.monotonic)
+        signing_in = SigningIn(sessions, cookies, tries)
+        vouched = Vouched(
+            doors,
+            sessions,
+            cookies,
+            tries,
+            address=address,
+            url=_url_of(settings),
+            secret=secret,
+            known=partial(known_tenants, engine),
+            viewers=settings.threadwork_web_viewers,
+        )
         site = web.Application(middlewares=middlewares(address, sessions, secret), client_max_size=MOST_BYTES)
         site.on_response_prepare.append(put_headers)
-        set_up_templates(site)
+        set_up_templates(site, doors=tuple(doors))
         looks, stores = PostgresLooks(engine), stores_on(engine)
         control = await stack.enter_async_context(open_control(redis))
         queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
@@ -75,6 +94,7 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         streams = Streams(looks, stores.turns, bus)
         site.on_shutdown.append(streams.close)
         doing = Doing(looks, stores, Intake(stores, control, queue))
+        site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
         site.add_routes([*streams.routes, *doing.routes, web.static("/static", STATIC)])
         yield await _serving(stack, site, settings)
@@ -97,4 +117,9 @@ async def _serving(stack: AsyncExitStack, site: web.Application, settings: Setti
         raise Misconfigured(
             f"The admin page cannot listen on {host}:{port}: {error.strerror}. Set THREADWORK_WEB_PORT to a free one."
         ) from error
+    return _url_of(settings)
+
+
+def _url_of(settings: Settings) -> str:
+    host, port = settings.threadwork_web_host, settings.threadwork_web_port or PORT
     return settings.threadwork_web_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -6,6 +6,7 @@ that fetches ahead, signs nobody in. The session is always a new one, whatever t
 
 from aiohttp import web
 
+from bots.web.entering import enter
 from bots.web.gate import Cookies
 from bots.web.templating import render
 from bots.web.tries import Tries
@@ -44,17 +45,11 @@ class SigningIn:
         """Use the link up, and begin a session."""
         if not self._tries.may(request.remote or ""):
             raise web.HTTPTooManyRequests(reason="Too many tries. Wait a minute.")
-        carried = self._cookies.read(request)
         try:
-            session, key = await self._sessions.begin(request.match_info["word"])
+            begun = await self._sessions.begin(request.match_info["word"])
         except NotAllowed as error:
             return render(request, "sign_in.html", status=403, word=None, words=error.words)
-        before = await self._sessions.find(*carried) if carried else None
-        if before is not None:
-            await self._sessions.end(before)
-        response = web.Response(status=303, headers={"Location": "/"})
-        self._cookies.put(response, session, key)
-        return response
+        return await enter(request, self._sessions, self._cookies, begun)
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session."""

@@ -3,6 +3,7 @@
 Everything put into a page is escaped, and characters that hide or turn text round are shown as what they are.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,14 +14,15 @@ import jinja2
 from aiohttp import web
 
 from bots.web.visitors import visitor_of
+from core.domain.chat import Platform
 from core.domain.describe import visible
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 PAGES: Final = (("/", "Chats"),)
 
 
-def set_up_templates(site: web.Application) -> None:
-    """Let the site's pages be rendered."""
+def set_up_templates(site: web.Application, doors: Sequence[Platform] = ()) -> None:
+    """Let the site's pages be rendered. `doors`: the platforms through which one may sign in."""
     environment = aiohttp_jinja2.setup(
         site,
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -30,6 +32,7 @@ def set_up_templates(site: web.Application) -> None:
         lstrip_blocks=True,
         finalize=_shown,
     )
+    environment.globals["doors"] = [one.value for one in doors]
     environment.filters.update(when=when, usd=usd, seconds=seconds, tokens=tokens)
 
 

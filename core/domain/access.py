@@ -45,6 +45,11 @@ class Rights:
         return self.in_tenant(tenant) is Access.ADMIN
 
 
+def rights_in(tenants: Mapping[TenantId, Access], *, viewers: bool) -> Rights:
+    """What somebody may do who is known in some tenants: admins always, others look on where `viewers` may."""
+    return Rights(tenants={one: access for one, access in tenants.items() if viewers or access is Access.ADMIN})
+
+
 def rights_body(rights: Rights) -> dict[str, str]:
     """Rights as stored: a tenant's id, or `*`, and what the person is there."""
     body = {str(tenant): access.value for tenant, access in rights.tenants.items()}

@@ -7,15 +7,16 @@ says what is too old. Next: `core/domain/access.py`, what a session may see.
 import hashlib
 import secrets
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.domain.access import Rights, rights_body, rights_of
 from core.errors import NotAllowed
-from core.ports import Session
+from core.ports import Session, Voucher
 from core.store.audit import note
 from core.store.engine import single, transaction
 from core.store.tables import web_links, web_sessions
@@ -58,16 +59,27 @@ class PostgresSessions:
             .values(used_at=_NOW)
             .returning(web_links.c.name, web_links.c.rights)
         )
-        key = secrets.token_urlsafe(32)
         async with transaction(self._engine) as connection:
             row = (await connection.execute(used)).one_or_none()
             if row is None:
                 raise NotAllowed("This link was used before, or is too old. Get a new one: threadwork admin login")
-            session = Session(uuid4(), row.name, rights_of(row.rights))
-            begun = insert(web_sessions).values(id=session.id, hash=_hash(key), name=row.name, rights=row.rights)
-            await connection.execute(begun)
-            await note(connection, None, row.name, "signed in", session=str(session.id))
-        return session, key
+            return await _begun(connection, row.name, rights_of(row.rights))
+
+    async def spend(self, word: str) -> None:
+        """Note that a word was used. Raises `NotAllowed` when it was before."""
+        spent = insert(web_links).values(
+            id=uuid4(), hash=_hash(word), name="", rights={}, good_until=_NOW, used_at=_NOW
+        )
+        async with transaction(self._engine) as connection:
+            await connection.execute(delete(web_links).where(web_links.c.good_until < _NOW - LONGEST))
+            if not (await connection.execute(spent.on_conflict_do_nothing(index_elements=["hash"]))).rowcount:
+                raise NotAllowed("This sign-in was used before. Begin anew.")
+
+    async def admit(self, voucher: Voucher, rights: Rights) -> tuple[Session, str]:
+        """Let in whom a platform vouches for; the session that begins, and its key."""
+        person = f"{voucher.platform}:{voucher.person}"
+        async with transaction(self._engine) as connection:
+            return await _begun(connection, voucher.name, rights, person=person, rights=rights_body(rights))
 
     async def find(self, session_id: UUID, key: str) -> Session | None:
         """The session, while it is good and `key` is its own."""
@@ -95,6 +107,14 @@ class PostgresSessions:
         async with transaction(self._engine) as connection:
             if (await connection.execute(ended.values(ended_at=_NOW))).rowcount:
                 await note(connection, None, session.name, "signed out", session=str(session.id))
+
+
+async def _begun(connection: AsyncConnection, name: str, given: Rights, **details: Any) -> tuple[Session, str]:
+    session, key = Session(uuid4(), name, given), secrets.token_urlsafe(32)
+    begun = insert(web_sessions).values(id=session.id, hash=_hash(key), name=name, rights=rights_body(given))
+    await connection.execute(begun)
+    await note(connection, None, name, "signed in", session=str(session.id), **details)
+    return session, key
 
 
 def _is_good() -> ColumnElement[bool]:

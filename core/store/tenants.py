@@ -1,11 +1,11 @@
 """Tenants by the names that people know them by."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.domain.chat import TenantId
+from core.domain.chat import Platform, TenantId
 from core.errors import NotFound
 from core.store.engine import single
 from core.store.tables import tenants
@@ -24,3 +24,11 @@ async def find_tenants(engine: AsyncEngine, names: Sequence[str]) -> list[Tenant
             those = ", ".join(sorted(known)) or "none yet"
             raise NotFound(f"There is no tenant {name}. Known are: {those}")
     return [known[name] for name in names]
+
+
+async def known_tenants(engine: AsyncEngine, platform: Platform, names: Collection[str]) -> dict[str, TenantId]:
+    """Those of a platform's tenants that are ours, by the platform's names; others are left out."""
+    query = select(tenants).where(tenants.c.platform == platform.value, tenants.c.external_id.in_(names))
+    async with single(engine) as connection:
+        rows = (await connection.execute(query)).all()
+    return {row.external_id: TenantId(row.id) for row in rows}

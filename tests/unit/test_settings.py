@@ -20,6 +20,7 @@ WRONG = {
     "THREADWORK_GATEWAY_PORT": ["0", "65536", "http", "80.5"],
     "THREADWORK_WEB_PORT": ["0", "65536", "http"],
     "THREADWORK_WEB_URL": ["threadwork.example.com", "ftp://h"],
+    "THREADWORK_WEB_VIEWERS": ["everyone"],
     "THREADWORK_ALLOW_KEY_IN_SANDBOX": ["perhaps"],
     "THREADWORK_UNSAFE_NO_ISOLATION": ["2"],
     "THREADWORK_MODE": ["yolo", "AUTO"],
@@ -37,9 +38,11 @@ WRONG = {
     "THREADWORK_IDLE_PAUSE_AFTER_S": ["0", "x"],
     "THREADWORK_RETAIN_SANDBOX_DAYS": ["0", "x"],
     "SLACK_API_URL": ["slack.com/api"],
+    "SLACK_WEB_URL": ["slack.com"],
     "SLACK_PORT": ["0", "70000"],
     "SLACK_STREAMING": ["both"],
     "DISCORD_API_URL": ["wss://discord.com"],
+    "DISCORD_WEB_URL": ["discord.com"],
     "DISCORD_GATEWAY_URL": ["https://discord.com", "wss://"],
 }
 # Any text will do for these; what is odd about it, `threadwork doctor` says.
@@ -47,6 +50,8 @@ FREE = {
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "CLAUDE_CODE_OAUTH_TOKEN",
+    "DISCORD_CLIENT_ID",
+    "DISCORD_CLIENT_SECRET",
     "DISCORD_FORUMS",
     "DISCORD_TOKEN",
     "E2B_API_KEY",
@@ -156,7 +161,9 @@ def test_data_lives_where_the_platform_keeps_a_users_data(monkeypatch: pytest.Mo
 def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "hunter2-hunter2"
     for name in FREE - {
-        "DISCORD_FORUMS",
+        "DISCORD_CLIENT_ID",
+    "DISCORD_CLIENT_SECRET",
+    "DISCORD_FORUMS",
         "E2B_TEMPLATE",
         "SLACK_CLIENT_ID",
         "SLACK_COMMAND",

@@ -21,7 +21,7 @@ from core.surfaces.discord.refusals import code_of, error_of, is_global
 
 API_URL: Final = "https://discord.com/api/v10"
 CALL_S: Final = 20.0
-_USER_AGENT: Final = "DiscordBot (https://github.com/threadwork/threadwork, 1)"  # discord.com turns others away
+USER_AGENT: Final = "DiscordBot (https://github.com/threadwork/threadwork, 1)"  # discord.com turns others away
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Rest:
     """Makes requests as one bot."""
 
     def __init__(self, token: str, session: aiohttp.ClientSession, api_url: str | None = None) -> None:
-        self._headers = {"Authorization": f"Bot {token}", "User-Agent": _USER_AGENT}
+        self._headers = {"Authorization": f"Bot {token}", "User-Agent": USER_AGENT}
         self._session = session
         self._api_url = (api_url or API_URL).rstrip("/")
         self._gates = Gates()
