@@ -16,7 +16,7 @@ from uuid import UUID
 from core.domain.access import Access, Rights, Scope
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Rule
 from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Place, Platform
-from core.domain.events import RunEvent, TurnFinished
+from core.domain.events import FileKept, FileShared, RunEvent, TurnFinished
 from core.domain.message import FileIn, Message, MessageId
 from core.domain.states import TurnState
 from core.domain.turn import Turn, TurnId
@@ -122,6 +122,7 @@ class Turns(Protocol):
       `answered` go back to the queue), and withdraws what is still asked, all in one transaction; a second
       `finish` raises `IllegalStep`.
     * `ask_stop` is remembered until the turn ends, also while no worker runs it.
+    * `handed_over` is the last that was told of each file in the chat's outbox, by its path.
     """
 
     async def begin(self, fence: Fence, ids: Sequence[MessageId]) -> Turn: ...
@@ -149,6 +150,7 @@ class Turns(Protocol):
     async def events(self, turn_id: TurnId, after: int = 0) -> Sequence[Recorded]: ...
     async def unshown(self, chat_id: ChatId) -> Sequence[Turn]: ...
     async def shown(self, fence: Fence, turn_id: TurnId) -> None: ...
+    async def handed_over(self, chat_id: ChatId) -> Mapping[str, FileShared | FileKept]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +200,8 @@ class PostState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A platform message of ours. `slot` names it within its turn (`turn:0`, `turn:1`, `ask:<id>`); `mark` is what a
-    recovery looks for on the platform; `fingerprint` is of the last payload that is surely on screen.
+    """A platform message of ours. `slot` names it within its turn (`turn:0`, `ask:<id>`, `file:<digest>`); `mark` is
+    what a recovery looks for on the platform; `fingerprint` is of the last payload that is surely on screen.
     """
 
     id: UUID
@@ -488,10 +490,14 @@ class Receipt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One post as a platform wants it: plain JSON values, and files by name."""
+    """One post as a platform wants it: plain JSON values, and files by name.
+
+    With `is_file` the post is there for its one file: it is never edited, and is nothing without the file.
+    """
 
     body: dict[str, Any]
     files: Mapping[str, bytes] = field(default_factory=dict)
+    is_file: bool = False
 
 
 class Surface(Protocol):
@@ -505,6 +511,8 @@ class Surface(Protocol):
     * `edit` of a deleted post raises `PostGone`; any call to a closed place raises `PlaceGone`.
     * A full platform raises `RateLimited` with its own waiting time; an answer that never came raises `Ambiguous`.
     * `receipt` is idempotent and replaces the one before it; where two `looks_alike`, changing them costs no call.
+    * `render_file` is pure; its payload is sent and found like any other, and once sent it stands. A file of more than
+      `most_file_bytes` raises `TooLarge`, a missing right another `SurfaceError`, whose words name the mend.
     """
 
     @property
@@ -512,6 +520,9 @@ class Surface(Protocol):
 
     def render(self, view: View) -> Sequence[Payload]: ...
     def render_approval(self, approval: Approval) -> Sequence[Payload]: ...
+    @property
+    def most_file_bytes(self) -> int: ...
+    def render_file(self, name: str, data: bytes) -> Payload: ...
     def allowance(self, place: Place, call: Call) -> Allowance: ...
     async def send(self, place: Place, payload: Payload, mark: str) -> str: ...
     async def find(self, place: Place, mark: str, since: datetime) -> str | None: ...
@@ -588,6 +599,7 @@ class Sandbox(Protocol):
     * `follow` yields what a command prints until it ends or its time is over, in pieces, decoded; giving it up kills
       the command.
     * `send_stdin` and the file calls may be repeated.
+    * `read_file` of more than `limit` bytes raises `TooLarge`, and never holds much more than that.
     * A sandbox that is gone raises `SandboxLost`, one that is not running `SandboxPaused`, a process that is not
       there `ProcessGone`, anything else that may pass `Unavailable`.
     * No path leads out of it, whatever links were made inside.
@@ -599,7 +611,7 @@ class Sandbox(Protocol):
     async def start(self, command: str, *, envs: Mapping[str, str] | None = None) -> int: ...
     def follow(self, command: str, *, time_s: float) -> AsyncGenerator[str, None]: ...
     async def send_stdin(self, pid: int, data: str) -> None: ...
-    async def read_file(self, path: str) -> bytes: ...
+    async def read_file(self, path: str, limit: int | None = None) -> bytes: ...
     async def write_file(self, path: str, data: bytes) -> None: ...
     async def upload(self, path: str, source: Path) -> None: ...
     async def list_files(self, path: str, depth: int = 1) -> Sequence[tuple[str, bool, int]]: ...

@@ -12,6 +12,8 @@ class Limits:
     for a person before its sandbox is paused. `turn_s`: how long a turn may work. `turn_bytes`: how much journal a turn
     may write. `rotate_bytes`: the journal size past which it is emptied between turns. `patience_s`: how long a
     sandbox server may be away before the turn fails. `restarts`: how often a turn survives its agent's death.
+    `share_files`, `share_bytes`, `share_s`: how many files, how large each, one answer brings into the thread, and how
+    long that may take.
     """
 
     lease_s: float = 8.0
@@ -25,3 +27,6 @@ class Limits:
     settle_s: float = 30.0
     patience_s: float = 120.0
     restarts: int = 3
+    share_files: int = 10
+    share_bytes: int = 25 << 20
+    share_s: float = 120.0

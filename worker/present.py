@@ -1,19 +1,15 @@
 """The presenter: keeps what is on the surface equal to the view, within the edit budget.
 
-`show` says what should be on screen; `run` brings it there: questions first, then ends, then progress. A post is
-reserved in the database before it is sent and looked for by its mark when a send may have happened unseen, so a
-successor edits what is there instead of posting again. Payloads that are on screen already are not sent. Every effect
-outside is preceded by `hold.confirm`. Next: `core/surfaces/<platform>`.
+`show` says what should be on screen; `run` brings it there: questions first, then ends, then progress. Payloads that
+are on screen already are not sent. Posts are sent and edited by `posting.py`, which keeps the ledger of them. Next:
+`core/surfaces/<platform>`.
 """
 
 import asyncio
-import hashlib
-import json
 import time
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
@@ -22,17 +18,15 @@ from core.domain.chat import Place
 from core.domain.states import ApprovalState
 from core.domain.turn import TurnId
 from core.domain.view import View
-from core.errors import Ambiguous, Fenced, PlaceGone, PostGone, RateLimited, ThreadworkError, TooLarge
-from core.ports import Call, EditBudget, Fence, Payload, Post, PostState, Priority, Stores, Surface
+from core.errors import Fenced, PlaceGone, RateLimited, ThreadworkError, TooLarge
+from core.ports import Call, EditBudget, Fence, Payload, Post, Priority, Stores, Surface
 from worker.hold import Hold
+from worker.posting import Posting, fingerprint
 from worker.receipts import Receipts
 
 log = structlog.get_logger(__name__)
 
-CALL_S: Final = 30.0
-_LOOK_BACK: Final = timedelta(minutes=5)
 _REFUSALS: Final = 5
-Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
@@ -71,6 +65,7 @@ class Presenter:
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
+        self.posting = Posting(surface, stores.posts, budget, hold, place)
         self.receipts = Receipts(surface, stores.messages, budget, hold, place)
 
     def show(self, turn_id: TurnId, view: View, asks: Mapping[str, Approval]) -> None:
@@ -223,65 +218,6 @@ class Presenter:
         return post is not None and post.external_id is not None and post.fingerprint == fingerprint(payload)
 
     async def _put(self, turn_id: TurnId, wanted: _Wanted, slot: str, payload: Payload) -> None:
-        """Send or edit one post, so that its slot shows `payload`."""
+        """Make one slot show `payload`."""
         assert wanted.posts is not None  # noqa: S101 - _bring has loaded them
-        posts, print_ = self._stores.posts, fingerprint(payload)
-        post = wanted.posts.get(slot)
-        if post is None or post.state is PostState.GONE:
-            post = await posts.reserve(self._hold.fence, turn_id, slot)
-            wanted.posts[slot] = post
-        if post.external_id is None:
-            external_id = await self._send_once(post, payload)
-            await posts.sent(self._hold.fence, post.id, external_id, print_)
-        else:
-            try:
-                await self._call(self._surface.edit(self._place, post.external_id, payload), Call.EDIT)
-            except PostGone:
-                await posts.gone(self._hold.fence, post.id)
-                wanted.posts.pop(slot, None)
-                raise
-            external_id = post.external_id
-            await posts.edited(self._hold.fence, post.id, print_)
-        wanted.posts[slot] = replace(
-            post, state=PostState.SENT, external_id=external_id, fingerprint=print_, tried=True
-        )
-
-    async def _send_once(self, post: Post, payload: Payload) -> str:
-        """Send a post that may have been sent already: find it by its mark first, if anybody tried."""
-        if post.tried:
-            found = await self._find(post)
-            if found is not None:
-                await self._call(self._surface.edit(self._place, found, payload), Call.EDIT)
-                return found
-        else:
-            await self._stores.posts.trying(self._hold.fence, post.id)
-        try:
-            return await self._call(self._surface.send(self._place, payload, post.mark), Call.SEND)
-        except Ambiguous:
-            found = await self._find(post)
-            if found is None:
-                raise
-            return found
-
-    async def _find(self, post: Post) -> str | None:
-        async with asyncio.timeout(CALL_S):
-            return await self._surface.find(self._place, post.mark, post.reserved_at - _LOOK_BACK)
-
-    async def _call(self, call: Awaitable[Answer], kind: Call) -> Answer:
-        """Make one platform call while the chat is ours; bounded, and its rate limit is everybody's."""
-        await self._hold.confirm()
-        try:
-            async with asyncio.timeout(CALL_S):
-                return await call
-        except TimeoutError as error:
-            raise Ambiguous("The platform did not answer in time.") from error
-        except RateLimited as error:
-            await self._budget.penalise(self._surface.allowance(self._place, kind), error.retry_after_s)
-            raise
-
-
-def fingerprint(payload: Payload) -> str:
-    """What tells two payloads apart: a digest of their body and the names and sizes of their files."""
-    files = sorted((name, len(data)) for name, data in payload.files.items())
-    text = json.dumps([payload.body, files], sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        await self.posting.put(turn_id, wanted.posts, slot, payload)

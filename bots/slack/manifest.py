@@ -16,6 +16,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "chat:write": "to answer, and to edit its answers as work goes on",
     "commands": "for the slash command and the message shortcut",
     "files:read": "to fetch files that people give to the agent",
+    "files:write": "to bring files that the agent made into the thread",
     "groups:history": "the same as channels:history, in private channels it is invited to",
     "im:history": "to hear direct messages",
     "reactions:write": "to show on a message that it was taken, is answered, or failed",

@@ -175,6 +175,32 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class FileShared:
+    """A file that the agent left for people is in the thread.
+
+    `path` is below the outbox, `name` what people see. `stamp` tells versions of the file apart without reading it,
+    `digest` is of its bytes: together they say later whether it changed.
+    """
+
+    path: str
+    name: str
+    size: int
+    digest: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileKept:
+    """A file that the agent left for people stays in the sandbox; `why` fits behind a colon."""
+
+    path: str
+    name: str
+    size: int
+    stamp: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFinished:
     """The end of a turn, whatever kind of end. Nothing of this turn follows it."""
 
@@ -206,6 +232,8 @@ RunEvent = (
     | ContextCompacted
     | AgentRestarted
     | Noticed
+    | FileShared
+    | FileKept
     | TurnFinished
 )
 

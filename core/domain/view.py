@@ -47,7 +47,8 @@ class View:
 
     `status` says in a few words what goes on. `texts` are the finished blocks of the answer, `stream` the block
     being written, `thinking` the thought being thought. `final` is the answer once the turn is done. `asks` are ids
-    of open questions, each with a post of its own. `turn_id` is what a Stop button names: without it there is none.
+    of open questions, `files` what was handed over, each with a post of its own. `turn_id` is what a Stop button names:
+    without it there is none.
     """
 
     turn_number: int = 0
@@ -61,6 +62,7 @@ class View:
     stream: str = ""
     thinking: str = ""
     notices: tuple[str, ...] = ()
+    files: tuple[e.FileShared, ...] = ()
     asks: tuple[str, ...] = ()
     final: str = ""
     error: str | None = None
@@ -157,25 +159,23 @@ def _fold_news(
     | e.ModelRetried
     | e.ContextCompacted
     | e.AgentRestarted
-    | e.Noticed,
+    | e.Noticed
+    | e.FileShared
+    | e.FileKept,
 ) -> View:
     match event:
         case e.TurnStarted():
             return replace(view, turn_number=event.number, status="Starting…")
         case e.AgentReady():
             return replace(view, model=event.model, status="Thinking…")
-        case e.MessageSteered():
-            return _notice(view, f"{event.author or 'Someone'} added: {_short(event.text)}")
         case e.ModelRetried():
             return replace(
                 view, status=f"The model did not answer ({event.why}); asking again, attempt {event.attempt + 1}…"
             )
-        case e.ContextCompacted():
-            return _notice(view, "The conversation grew long; the agent summarised the earlier part.")
-        case e.AgentRestarted() | e.Noticed():
-            return _notice(view, event.words)
+        case e.FileShared():
+            return replace(view, files=(*view.files, event))
         case _:
-            assert_never(event)
+            return replace(view, notices=(*view.notices, _notice(event))[-20:])
 
 
 def _finished(view: View, event: e.TurnFinished) -> View:
@@ -212,8 +212,20 @@ def _merged(old: tuple[e.Task, ...], event: e.TasksChanged) -> tuple[e.Task, ...
     return tuple(task for task in tasks.values() if task.state != "deleted")
 
 
-def _notice(view: View, words: str) -> View:
-    return replace(view, notices=(*view.notices, words)[-20:])
+def _notice(
+    event: e.MessageSteered | e.ContextCompacted | e.AgentRestarted | e.Noticed | e.FileKept,
+) -> str:
+    match event:
+        case e.MessageSteered():
+            return f"{event.author or 'Someone'} added: {_short(event.text)}"
+        case e.ContextCompacted():
+            return "The conversation grew long; the agent summarised the earlier part."
+        case e.FileKept():
+            return f"Not shared: {event.name}: {event.why}."
+        case e.AgentRestarted() | e.Noticed():
+            return event.words
+        case _:
+            assert_never(event)
 
 
 def _short(text: str) -> str:

@@ -4,7 +4,7 @@ A turn's every write first makes sure of the fence (`fence.py`), so two runs nev
 in `events.py`. Next: `approvals.py`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.domain.chat import AgentSeat, ChatId
-from core.domain.events import RunEvent, TurnFinished, TurnStarted, from_json
+from core.domain.events import FileKept, FileShared, RunEvent, TurnFinished, TurnStarted, from_json
 from core.domain.message import MessageId
 from core.domain.states import Actor, ApprovalState, MessageState, TurnState, is_final, sources
 from core.domain.turn import Turn, TurnId
@@ -28,6 +28,7 @@ from core.store.rows import turn_of
 from core.store.seats import take_seat
 from core.store.tables import UNFINISHED, any_of, approvals, chats, events, turns
 
+_ABOUT_FILES: Final = ("file_shared", "file_kept")
 _MESSAGES_END: Final = {
     TurnState.DONE: MessageState.ANSWERED,
     TurnState.FAILED: MessageState.FAILED,
@@ -183,6 +184,21 @@ class PostgresTurns:
             await hold(connection, fence)
             if not (await connection.execute(shown.values(is_shown=True))).rowcount:
                 raise IllegalStep(f"Turn {turn_id} has no end that could be shown.")
+
+    async def handed_over(self, chat_id: ChatId) -> Mapping[str, FileShared | FileKept]:
+        """What was last told of each file that the agent left for people in this chat, by its path."""
+        path = events.c.body["path"].astext
+        query = (
+            select(events.c.body)
+            .distinct(path)
+            .select_from(events.join(turns, turns.c.id == events.c.turn_id))
+            .where(turns.c.chat_id == chat_id, events.c.type.in_(_ABOUT_FILES))
+            .order_by(path, turns.c.number.desc(), events.c.seq.desc())
+        )
+        async with single(self._engine) as connection:
+            bodies = (await connection.execute(query)).scalars().all()
+        told = [from_json(body) for body in bodies]
+        return {event.path: event for event in told if isinstance(event, FileShared | FileKept)}
 
     async def _step(self, fence: Fence, turn_id: TurnId, to: TurnState) -> None:
         async with transaction(self._engine) as connection:

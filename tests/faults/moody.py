@@ -38,6 +38,13 @@ class MoodySurface:
     def render_approval(self, approval: Approval) -> Sequence[Payload]:
         return self._inner.render_approval(approval)
 
+    @property
+    def most_file_bytes(self) -> int:
+        return self._inner.most_file_bytes
+
+    def render_file(self, name: str, data: bytes) -> Payload:
+        return self._inner.render_file(name, data)
+
     def allowance(self, place: Place, call: Call) -> Allowance:
         return self._inner.allowance(place, call)
 

@@ -79,6 +79,13 @@ class RecordingSurface:
     def render_approval(self, approval: Approval) -> Sequence[Payload]:
         return self.inner.render_approval(approval)
 
+    @property
+    def most_file_bytes(self) -> int:
+        return self.inner.most_file_bytes
+
+    def render_file(self, name: str, data: bytes) -> Payload:
+        return self.inner.render_file(name, data)
+
     def allowance(self, place: Place, call: Call) -> Allowance:
         return self.inner.allowance(place, call)
 

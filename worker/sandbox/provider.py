@@ -7,12 +7,12 @@ becomes one of ours (`_translated`). What runs inside is started by `worker/agen
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from core.errors import Misconfigured, ProcessGone, SandboxError, SandboxLost, SandboxPaused, Unavailable
+from core.errors import Misconfigured, ProcessGone, SandboxError, SandboxLost, SandboxPaused, TooLarge, Unavailable
 from core.ports import Ran, SandboxInfo
 
 if TYPE_CHECKING:
@@ -189,11 +189,20 @@ class E2BSandbox:
                 raise ProcessGone(str(error)) from error
             raise
 
-    async def read_file(self, path: str) -> bytes:
-        """A file's bytes. Raises `FileNotFoundError` when there is none."""
+    async def read_file(self, path: str, limit: int | None = None) -> bytes:
+        """A file's bytes. Raises `FileNotFoundError` when there is none, `TooLarge` past `limit`."""
         with _translated("the sandbox", gone_means=FileNotFoundError):
             async with asyncio.timeout(FILE_S):
-                return bytes(await self._sdk.files.read(path, format="bytes", request_timeout=FILE_S))
+                if limit is None:
+                    return bytes(await self._sdk.files.read(path, format="bytes", request_timeout=FILE_S))
+                data = bytearray()
+                answer = await self._sdk.files.read(path, format="stream", request_timeout=FILE_S)
+                async with aclosing(answer) as pieces:
+                    async for piece in pieces:
+                        data += piece
+                        if len(data) > limit:
+                            raise TooLarge(f"it has more than {limit:,} bytes")
+                return bytes(data)
 
     async def write_file(self, path: str, data: bytes) -> None:
         """Write a file, making its folders."""

@@ -31,6 +31,15 @@ class ConsoleSurface:
         """One post."""
         return render.render_approval(approval)
 
+    @property
+    def most_file_bytes(self) -> int:
+        """No limit of its own: files are named here, and stay where they are."""
+        return 1 << 40
+
+    def render_file(self, name: str, data: bytes) -> Payload:
+        """One post that names it."""
+        return render.render_file(name, data)
+
     def allowance(self, place: Place, call: Call) -> Allowance:
         """Four progress edits a second for each chat; nothing else is limited in earnest."""
         return Allowance(f"console:{place.thread}:{call}", per_minute=240, burst=20)

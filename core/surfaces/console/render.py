@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.domain.approval import Approval, decided_words, questions_of
+from core.domain.attachment import size_words
 from core.domain.describe import command_of, diff_of
 from core.domain.view import View
 from core.ports import Payload
@@ -29,12 +30,22 @@ def render(view: View) -> Sequence[Payload]:
         "text": view.answer,
         "thinking": view.thinking,
         "notices": list(view.notices),
+        "files": [{"name": file.name, "path": file.path, "size": file.size} for file in view.files],
         "error": view.error,
         "tokens": view.usage.total,
         "cost_usd": str(view.cost_usd),
         "duration_s": view.duration_s,
     }
     return [Payload(body)]
+
+
+def render_file(name: str, data: bytes) -> Payload:
+    """The post of a file, which stays in the sandbox: `threadwork files` prints it."""
+    return Payload(
+        {"kind": "file", "name": name, "size": len(data), "words": f"⇪ {name} ({size_words(len(data))})"},
+        {name: data},
+        is_file=True,
+    )
 
 
 def render_approval(approval: Approval) -> Sequence[Payload]:

@@ -23,6 +23,7 @@ from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import Ambiguous, PostGone, SurfaceError, TooLarge
 from core.ports import Allowance, Call, Payload, Receipt
+from core.surfaces.discord import sharing
 from core.surfaces.discord.approvals import render_approval
 from core.surfaces.discord.components import walk
 from core.surfaces.discord.plainly import classic, plainly, unattached
@@ -88,6 +89,15 @@ class DiscordSurface:
         """All that is asked about, and buttons in the last post."""
         return render_approval(approval)
 
+    @property
+    def most_file_bytes(self) -> int:
+        """What Discord takes in every server."""
+        return sharing.MOST_BYTES
+
+    def render_file(self, name: str, data: bytes) -> Payload:
+        """One post: the file, its name and its size."""
+        return sharing.render_file(name, data)
+
     def allowance(self, place: Place, call: Call) -> Allowance:
         """All is counted a channel, as Discord does; the limit on all of a bot's calls is kept by `gates.py`."""
         key = f"discord:{place.thread}:{call}"
@@ -103,20 +113,22 @@ class DiscordSurface:
     async def send(self, place: Place, payload: Payload, mark: str) -> str:
         """Post into the thread; a mark this process has posted already is edited instead."""
         if (post := await self._known(place, mark)) is not None:
-            await self.edit(place, post, payload)
+            if not payload.is_file:
+                await self.edit(place, post, payload)
             return post
         began = self._now()
         request = Request("send", "POST", f"/channels/{place.thread}/messages", f"send {place.thread}")
         once = {"nonce": _nonce(mark), "enforce_nonce": True}
         try:
-            answer = await self._put(place, request, (payload, classic(payload)), mark, once)
+            forms = (payload,) if payload.is_file else (payload, classic(payload))
+            answer = await self._put(place, request, forms, mark, once)
             post = _id_of(answer)
         except (Ambiguous, asyncio.CancelledError):
             # Whoever gave up waiting does not know, either.
             _remember(self._doubtful, mark, began)
             raise
         self._keep(mark, post)
-        if _is_earlier(answer):
+        if _is_earlier(answer) and not payload.is_file:
             # The post was there: Discord gave it back, and what it shows may be old.
             await self.edit(place, post, payload)
         return post
@@ -217,7 +229,7 @@ class DiscordSurface:
     ) -> Answer:
         made = _filled(request, payload, mark, more)
         answer = await self._ask_opening(place, made)
-        if payload.files and answer.refusal == _MISSING_PERMISSIONS:
+        if payload.files and not payload.is_file and answer.refusal == _MISSING_PERMISSIONS:
             made = _filled(request, unattached(payload), mark, more)
             answer = await self._rest.ask(made)
         return self._rest.good(made, answer)

@@ -14,7 +14,7 @@ from core.surfaces.presses import Press
 
 Component = dict[str, Any]
 
-ROW, BUTTON, SELECT, SECTION, TEXT, FILE, CONTAINER = 1, 2, 3, 9, 10, 13, 17
+ROW, BUTTON, SELECT, SECTION, TEXT, GALLERY, FILE, CONTAINER = 1, 2, 3, 9, 10, 12, 13, 17
 IS_V2: Final = 1 << 15  # the flag of posts that are made of components alone
 
 TEXTS: Final = 3_900  # of 4,000 in all texts of a post
@@ -88,6 +88,11 @@ def container(parts: Sequence[Component], colour: int) -> Component:
 def attached(name: str) -> Component:
     """A file of the payload, to open and to download."""
     return {"type": FILE, "file": {"url": f"attachment://{name}"}}
+
+
+def picture(name: str) -> Component:
+    """A picture of the payload, to look at."""
+    return {"type": GALLERY, "items": [{"media": {"url": f"attachment://{name}"}}]}
 
 
 def actions(elements: Sequence[Component]) -> list[Component]:

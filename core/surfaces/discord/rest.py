@@ -6,6 +6,7 @@ and waits only where `gates.py` knows that Discord would refuse it. Next: `clien
 """
 
 import json
+import mimetypes
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from core.errors import Ambiguous, RateLimited, Unavailable
+from core.errors import Ambiguous, Unavailable
 from core.surfaces.discord.gates import Gates
-from core.surfaces.discord.refusals import code_of, error_of, is_global
+from core.surfaces.discord.refusals import OLD_EDITS, code_of, error_of, is_global, retry_after_s
 
 API_URL: Final = "https://discord.com/api/v10"
 CALL_S: Final = 20.0
@@ -85,14 +86,27 @@ class Rest:
         """The same answer, if it is a good one; else its error is raised."""
         if answer.is_good:
             return answer
-        error = error_of(request.what, answer.status, answer.told, answer.headers)
-        if isinstance(error, RateLimited) and is_global(answer.told, answer.headers):
-            self._gates.close_all(error.retry_after_s)
-        raise error
+        raise error_of(request.what, answer.status, answer.told, answer.headers)
 
     async def ask(self, request: Request) -> Answer:
         """The answer, whatever it is. Raises `Ambiguous`, `Unavailable`, or `RateLimited` before Discord is asked."""
-        await self._gates.enter(request.bucket)
+        async with self._gates.through(request.bucket):
+            answer = await self._ask(request)
+            self._gates.learn(request.bucket, answer.headers)
+            self._heed(request, answer)
+        return answer
+
+    def _heed(self, request: Request, answer: Answer) -> None:
+        """Stay away for as long as a refusal says. The limit on edits of old posts leaves those of young ones free."""
+        if answer.status != 429 or answer.refusal == OLD_EDITS:
+            return
+        seconds = retry_after_s(answer.told, answer.headers)
+        if is_global(answer.told, answer.headers):
+            self._gates.close_all(seconds)
+        else:
+            self._gates.close(request.bucket, seconds)
+
+    async def _ask(self, request: Request) -> Answer:
         url = URL(f"{self._api_url}{request.path}", encoded=True).with_query(dict(request.query))
         data, headers = _encoded(request)
         try:
@@ -104,7 +118,6 @@ class Rest:
             raise Unavailable("Discord", str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Ambiguous(f"Discord's answer to {request.what} never came.") from error
-        self._gates.learn(request.bucket, response.headers)
         try:
             body = json.loads(text) if text else None
         except ValueError:
@@ -127,5 +140,13 @@ def _encoded(request: Request) -> tuple[bytes | aiohttp.FormData | None, dict[st
     form = aiohttp.FormData()
     form.add_field("payload_json", text.decode(), content_type="application/json")
     for number, (name, data) in enumerate(request.files.items()):
-        form.add_field(f"files[{number}]", data, filename=name, content_type="text/plain; charset=utf-8")
+        form.add_field(f"files[{number}]", data, filename=name, content_type=_kind(name, data))
     return form, {}
+
+
+def _kind(name: str, data: bytes) -> str:
+    """What a file is, by its name; text is told as such, so that Discord shows how it begins."""
+    known = mimetypes.guess_type(name)[0]
+    if b"\0" not in data[:4096] and (known is None or known.startswith("text/")):
+        return "text/plain; charset=utf-8"
+    return known or "application/octet-stream"

@@ -7,6 +7,7 @@ post whose answer was lost is there is looked up before it is sent again. Next: 
 """
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import Ambiguous, PostGone, TooLarge, Unavailable
 from core.ports import Allowance, Call, Payload, Receipt
+from core.surfaces.slack import sharing
 from core.surfaces.slack.approvals import render_approval
 from core.surfaces.slack.plainly import plainly
 from core.surfaces.slack.receipts import EMOJI
@@ -78,6 +80,15 @@ class SlackSurface:
         """All that is asked about, and buttons in the last post."""
         return render_approval(approval)
 
+    @property
+    def most_file_bytes(self) -> int:
+        """Slack's limit on a file."""
+        return sharing.MOST_BYTES
+
+    def render_file(self, name: str, data: bytes) -> Payload:
+        """One post: the file, its name and its size."""
+        return sharing.render_file(name, data)
+
     def allowance(self, place: Place, call: Call) -> Allowance:
         """Posts are counted a channel, edits and reactions a workspace, as Slack does."""
         match call:
@@ -89,11 +100,23 @@ class SlackSurface:
                 return Allowance(f"slack:{place.tenant}:mark", *_MARKS)
 
     async def send(self, place: Place, payload: Payload, mark: str) -> str:
-        """Post into the thread; a mark this process has posted already is edited instead."""
+        """Post into the thread; a mark this process has posted already is edited instead. A file's post has its id."""
         if (ts := await self._known(place, mark)) is not None:
-            await self.edit(place, ts, payload)
+            if not payload.is_file:
+                await self.edit(place, ts, payload)
             return ts
         began = datetime.now(UTC)
+        put = self._share if payload.is_file else self._post
+        try:
+            made = await put(place, payload, mark)
+        except (Ambiguous, asyncio.CancelledError):
+            # Whoever gave up waiting does not know, either.
+            _remember(self._doubtful, mark, began)
+            raise
+        _remember(self._posted, mark, made)
+        return made
+
+    async def _post(self, place: Place, payload: Payload, mark: str) -> str:
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"mark": mark}}
         arguments = {
             "channel": place.channel,
@@ -102,18 +125,22 @@ class SlackSurface:
             "unfurl_links": False,
             "unfurl_media": False,
         }
-        try:
-            answer = await self._put(place, "chat.postMessage", payload.body, arguments)
-        except Ambiguous:
-            _remember(self._doubtful, mark, began)
-            raise
-        except asyncio.CancelledError:
-            # Whoever gave up waiting does not know, either.
-            _remember(self._doubtful, mark, began)
-            raise
-        ts = str(answer["ts"])
-        _remember(self._posted, mark, ts)
-        return ts
+        answer = await self._put(place, "chat.postMessage", payload.body, arguments)
+        return str(answer["ts"])
+
+    async def _share(self, place: Place, payload: Payload, mark: str) -> str:
+        ((name, data),) = payload.files.items()
+        offered = await self._call(place, "files.getUploadURLExternal", {"filename": name, "length": len(data)})
+        await sharing.put_bytes(self._session, str(offered["upload_url"]), data)
+        file = str(offered["file_id"])
+        arguments = {
+            "files": json.dumps([{"id": file, "title": name}]),
+            "channel_id": place.channel,
+            "thread_ts": place.thread,
+            "blocks": json.dumps(sharing.marked(payload, mark)),
+        }
+        await self._call(place, "files.completeUploadExternal", arguments)
+        return file
 
     async def find(self, place: Place, mark: str, since: datetime) -> str | None:
         """The post with this mark, among the thread's replies that are younger than `since`."""
@@ -134,6 +161,8 @@ class SlackSurface:
             for message in answer.get("messages") or ():
                 if _mark_of(message) == mark:
                     return str(message["ts"])
+                if (file := sharing.file_with(message, mark)) is not None:
+                    return file
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return None
@@ -213,8 +242,8 @@ class SlackSurface:
 
 
 def _passed(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as the method reads them: what only reads takes no JSON."""
-    return {"params" if method.startswith("conversations.") else "json": dict(arguments)}
+    """Arguments as the method reads them: what only reads, and what is about files, takes no JSON."""
+    return {"params" if method.startswith(("conversations.", "files.")) else "json": dict(arguments)}
 
 
 def _mark_of(message: Mapping[str, Any]) -> str | None:

@@ -53,6 +53,7 @@ FORMAT: Final = frozenset(
         "markdown_text_conflict",
         "restricted_action_non_block",
         "too_many_attachments",
+        "file_upload_size_restricted",
     }
 )
 _PERHAPS_DONE: Final = frozenset(

@@ -56,6 +56,8 @@ def test_the_names_on_the_wire_are_stable() -> None:
         "approval_asked",
         "approval_settled",
         "context_compacted",
+        "file_kept",
+        "file_shared",
         "live_text_dropped",
         "message_steered",
         "model_retried",
