@@ -13,7 +13,7 @@ import structlog
 from core.domain.chat import Place
 from core.domain.message import Message, MessageId
 from core.domain.states import MessageState
-from core.errors import SurfaceError
+from core.errors import RateLimited, SurfaceError
 from core.ports import Call, EditBudget, Messages, Priority, Receipt, Surface
 from worker.hold import Hold
 
@@ -63,7 +63,13 @@ class Receipts:
                 if (wait_s := await self._budget.try_spend(allowance, Priority.FINAL)) > 0:
                     self.is_dirty = True
                     return wait_s
-                await self._change(message, shown)
+                try:
+                    await self._change(message, shown)
+                except RateLimited as error:
+                    # The bot and other workers react there, too: they stay away for as long. Answers need not wait.
+                    await self._budget.penalise(allowance, error.retry_after_s)
+                    self.is_dirty = True
+                    return error.retry_after_s
         except BaseException:
             self.is_dirty = True
             raise

@@ -11,7 +11,7 @@ import pytest
 from core.domain.chat import ChatId, Place, Platform
 from core.domain.message import Message, MessageId
 from core.domain.states import MessageState
-from core.errors import Ambiguous
+from core.errors import Ambiguous, RateLimited
 from core.ports import Allowance, Call, Fence, Priority, Receipt
 from worker.receipts import Receipts
 
@@ -28,10 +28,15 @@ class Scripted:
     shown: list[str] = field(default_factory=list)
     replaced: list[tuple[Receipt, Receipt | None]] = field(default_factory=list)
     loses_answers: bool = False
+    refuses_for_s: float = 0.0
+    closed_s: float = 0.0
 
     async def try_spend(self, allowance: Allowance, priority: Priority) -> float:
         self.tokens -= 1
         return 0.0 if self.tokens >= 0 else 7.5
+
+    async def penalise(self, allowance: Allowance, seconds: float) -> None:
+        self.closed_s = seconds
 
     def allowance(self, place: Place, call: Call) -> Allowance:
         return Allowance("slack:T1:mark", 1, 1)
@@ -41,6 +46,8 @@ class Scripted:
 
     async def receipt(self, place: Place, message: str, receipt: Receipt, before: Receipt | None) -> None:
         self.replaced.append((receipt, before))
+        if self.refuses_for_s:
+            raise RateLimited(self.refuses_for_s)
         if self.loses_answers:
             raise Ambiguous("the answer was lost")
         self.shown.append(message)
@@ -127,3 +134,16 @@ async def test_a_sign_whose_answer_was_lost_goes_with_the_next_receipt() -> None
     on.waiting, on.loses_answers = [message(1)], False
     assert await bringing.bring() == 0.0
     assert on.replaced[1:] == [(Receipt.ANSWERED, None), (Receipt.ANSWERED, Receipt.STEERED)]
+
+
+async def test_a_refusal_keeps_everybody_away_and_the_answers_need_not_wait() -> None:
+    on = Scripted(tokens=5, waiting=[message(1), message(2)], refuses_for_s=0.4)
+    bringing = receipts(on)
+    assert await bringing.bring() == 0.4
+    assert on.closed_s == 0.4
+    assert (len(on.replaced), on.shown) == (1, [])
+    assert bringing.is_dirty
+
+    on.refuses_for_s = 0.0
+    assert await bringing.bring() == 0.0
+    assert on.shown == ["1", "2"]

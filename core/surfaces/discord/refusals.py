@@ -27,7 +27,9 @@ _POST: Final[Mapping[int, str]] = {
     50005: "The post is not Threadwork's own, so it cannot be changed.",
     50021: "This is a message of Discord's own, which cannot be changed.",
 }
-_LIMITS: Final = frozenset({20016, 20022, 20028, 30046, 31001, 31002})
+# Edits of posts that are older than an hour: https://github.com/discord/discord-api-docs/issues/4413.
+OLD_EDITS: Final = 30046
+_LIMITS: Final = frozenset({20016, 20022, 20028, OLD_EDITS, 31001, 31002})
 FORMAT: Final = frozenset({50006, 50035, 40005, 50045})
 _OTHER: Final[Mapping[int, str]] = {
     10062: "Discord took this click for too old before Threadwork could answer it. Press again.",
@@ -62,7 +64,7 @@ def error_of(  # noqa: PLR0911 - one return per kind of refusal
     """The error that a refused call is to us. `what` is the call's name in `client.py`."""
     code = code_of(answer)
     if status == 429 or code in _LIMITS:
-        return RateLimited(_retry_after(answer, headers), what)
+        return RateLimited(retry_after_s(answer, headers), what)
     if status >= 500 or status < 400:
         return Ambiguous(f"Discord failed at {what} (HTTP {status}); it may have been done all the same.")
     if code == 50013:
@@ -87,20 +89,24 @@ def is_global(answer: Mapping[str, Any], headers: Mapping[str, str]) -> bool:
     return bool(answer.get("global")) or "X-RateLimit-Global" in headers
 
 
-def _words(what: str, status: int, code: int, answer: Mapping[str, Any]) -> str:
-    if status == 401 and code in (0, 40001):
-        return "Discord does not know Threadwork's token. Check DISCORD_TOKEN, or reset it in the developer portal."
-    told = answer.get("message")
-    return _OTHER.get(code, f"Discord refused {what}: {told or f'HTTP {status}'} ({code}{_details(answer)}). {_ASK}")
+def retry_after_s(answer: Mapping[str, Any], headers: Mapping[str, str]) -> float:
+    """For how long a refusal wants us away. The body is exact; the header is in whole seconds, rounded up.
 
-
-def _retry_after(answer: Mapping[str, Any], headers: Mapping[str, str]) -> float:
+    https://docs.discord.com/developers/topics/rate-limits#exceeding-a-rate-limit
+    """
     for told in (answer.get("retry_after"), headers.get("X-RateLimit-Reset-After"), headers.get("Retry-After")):
         try:
             return max(0.0, float(told))  # type: ignore[arg-type] # what is no number is caught
         except (TypeError, ValueError):
             continue
     return _NO_WAIT_TOLD
+
+
+def _words(what: str, status: int, code: int, answer: Mapping[str, Any]) -> str:
+    if status == 401 and code in (0, 40001):
+        return "Discord does not know Threadwork's token. Check DISCORD_TOKEN, or reset it in the developer portal."
+    told = answer.get("message")
+    return _OTHER.get(code, f"Discord refused {what}: {told or f'HTTP {status}'} ({code}{_details(answer)}). {_ASK}")
 
 
 def _details(answer: Mapping[str, Any]) -> str:
