@@ -25,10 +25,12 @@ MAY_NOT: Final = (
 def in_chat(author: Author, chat: Chat, *, is_open: bool) -> Author:
     """The person as a member of a chat: its guests may talk, but not decide.
 
-    `is_open`: everyone in the thread may decide. Admins always may.
+    `is_open`: everyone in the thread may decide. Admins always may, and whom they named as deciders.
     """
-    if author.role is Role.ADMIN or author.platform_id in chat.settings.may_decide:
-        return author if author.role is Role.ADMIN else replace(author, role=Role.MEMBER)
+    if author.role is Role.ADMIN:
+        return author
+    if author.is_decider or author.platform_id in chat.settings.may_decide:
+        return replace(author, role=Role.MEMBER)
     return replace(author, role=Role.MEMBER if is_open and author.role is not Role.GUEST else Role.GUEST)
 
 

@@ -172,6 +172,7 @@ class Settings(BaseSettings):
     discord_web_url: WebUrl | None = None
     discord_gateway_url: Annotated[str, AfterValidator(_socket_address)] | None = None
     discord_forums: str = ""
+    discord_deciders: str = ""
 
     @property
     def has_credential(self) -> bool:

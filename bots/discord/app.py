@@ -90,16 +90,21 @@ def _parts(
 
 async def _servers(web: DiscordWeb, settings: Settings) -> Servers:
     """Ask Discord whose token it is, for as long as Discord does not answer."""
-    forums = frozenset(settings.discord_forums.replace(",", " ").split())
+    forums, deciders = map(_ids, (settings.discord_forums, settings.discord_deciders))
     while True:
         try:
             found = await web.whoami()
-            return Servers(web, me=str((found.get("bot") or found)["id"]), app=str(found["id"]), forums=forums)
+            me, app = str((found.get("bot") or found)["id"]), str(found["id"])
+            return Servers(web, me, app, forums=forums, deciders=deciders)
         except Misconfigured:
             raise
         except ThreadworkError as error:
             log.warning("discord_not_reached", why=str(error), again_in_s=_AGAIN_S)
             await asyncio.sleep(_AGAIN_S)
+
+
+def _ids(setting: str) -> frozenset[str]:
+    return frozenset(setting.replace(",", " ").split())
 
 
 async def _register(servers: Servers) -> None:

@@ -39,14 +39,18 @@ class Room:
 class Servers:
     """The servers as the present connection knows them. `me` is the app's own user, `app` the application.
 
-    `forums`: the ids of those in which every new post begins a chat; `all` means all.
+    `forums`: the ids of those in which every new post begins a chat; `all` means all. `deciders`: the ids of the roles
+    whose members may decide in every chat of their server.
     """
 
-    def __init__(self, web: DiscordWeb, me: str, app: str, forums: Collection[str] = ()) -> None:
+    def __init__(
+        self, web: DiscordWeb, me: str, app: str, *, forums: Collection[str] = (), deciders: Collection[str] = ()
+    ) -> None:
         self.web = web
         self.me = me
         self.app = app
         self._forums = forums
+        self._deciders = frozenset(deciders)
         self.client: discord.Client | None = None
         # Whether Discord shows us the text of messages that do not mention the app.
         self.reads_everything = True
@@ -91,7 +95,8 @@ class Servers:
     async def author(self, guild: str, person: Person) -> Author:
         """A person with their role: admins are those who may manage the server."""
         rights = person.rights if person.rights is not None else self._rights(guild, person)
-        return Author(person.id, person.name, Role.ADMIN if rights & _ADMIN else Role.MEMBER)
+        role = Role.ADMIN if rights & _ADMIN else Role.MEMBER
+        return Author(person.id, person.name, role, is_decider=not self._deciders.isdisjoint(person.roles))
 
     def _rights(self, guild: str, person: Person) -> int:
         found = self.client.get_guild(int(guild)) if self.client is not None and guild != DIRECT else None

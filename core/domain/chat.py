@@ -83,11 +83,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A person as a platform names them."""
+    """A person as a platform names them. `is_decider`: an admin lets them decide in every chat of the tenant."""
 
     platform_id: str
     name: str
     role: Role = Role.MEMBER
+    is_decider: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,32 @@ async def test_somebody_else_may_not_decide_until_invited(scene: Scene) -> None:
     assert (await question.settled()).decided_by == "Bob"
 
 
+async def test_members_of_a_role_that_an_admin_named_may_decide_for_as_long_as_they_have_it(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with DiscordDouble() as discord:
+        guild = discord.guild("G1")
+        named, other = guild.role("leads"), guild.role("guests")
+        settings = settings_for(discord, database_url, redis_url, tmp_path, discord_deciders=f"{named.id}, 17")
+        async with open_scene(discord, settings) as scene:
+            question = await _asked(scene)
+            bob, eve = guild.person("bob", roles=["leads"]), guild.person("eve", roles=["guests"])
+            seen = await eve.clicks(question.post, "Allow once")
+            await discord.until(lambda: "Only those who are in this chat" in (seen.ephemeral or ""), within=60)
+            await bob.says(question.post.channel, "!queue on")
+            await scene.told(question.post.channel, "next turn")
+
+            roles = guild.state.members[bob.id].roles
+            guild.state.members[bob.id].roles = [other.id]
+            seen = await bob.clicks(question.post, "Allow once")
+            await discord.until(lambda: "Only those who are in this chat" in (seen.ephemeral or ""), within=60)
+            assert (await question.now()).state is ApprovalState.PENDING
+
+            guild.state.members[bob.id].roles = roles
+            await bob.clicks(question.post, "Allow once")
+            assert (await question.settled()).decided_by == "Bob"
+
+
 async def test_an_admin_of_the_server_may_always_decide(scene: Scene) -> None:
     question = await _asked(scene)
     await _boss(scene).clicks(question.post, "Allow once")

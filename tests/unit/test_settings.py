@@ -53,6 +53,7 @@ FREE = {
     "DISCORD_CLIENT_ID",
     "DISCORD_CLIENT_SECRET",
     "DISCORD_FORUMS",
+    "DISCORD_DECIDERS",
     "DISCORD_TOKEN",
     "E2B_API_KEY",
     "E2B_TEMPLATE",
@@ -162,8 +163,9 @@ def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
     secret = "hunter2-hunter2"
     for name in FREE - {
         "DISCORD_CLIENT_ID",
-    "DISCORD_CLIENT_SECRET",
-    "DISCORD_FORUMS",
+        "DISCORD_CLIENT_SECRET",
+        "DISCORD_FORUMS",
+        "DISCORD_DECIDERS",
         "E2B_TEMPLATE",
         "SLACK_CLIENT_ID",
         "SLACK_COMMAND",
