@@ -27,6 +27,7 @@ from bots.web.streams import Streams
 from bots.web.templating import set_up_templates
 from bots.web.tries import Tries
 from bots.web.vouched import Vouched
+from bots.web.waiting import Waiting
 from core.bus.connection import open_redis, vendor_errors_as_ours
 from core.bus.control import open_control
 from core.bus.shared import open_shared_bus
@@ -92,10 +93,12 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
         bus = await stack.enter_async_context(open_shared_bus(redis))
         streams = Streams(looks, stores.turns, bus)
-        site.on_shutdown.append(streams.close)
+        waiting = Waiting(looks)
+        site.on_shutdown.extend([streams.close, waiting.close])
         doing = Doing(looks, stores, Intake(stores, control, queue))
         site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
+        site.add_routes(waiting.routes)
         site.add_routes([*streams.routes, *doing.routes, web.static("/static", STATIC)])
         yield await _serving(stack, site, settings)
 

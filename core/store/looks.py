@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, exists, func, or_, select, tr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.domain.access import Scope
-from core.domain.approval import Approval
+from core.domain.approval import Approval, ApprovalId
 from core.domain.chat import Chat, ChatId
 from core.domain.states import ApprovalState, TurnState
 from core.ports import ChatLine, Wanted
@@ -56,6 +56,18 @@ class PostgresLooks:
             of_them = select(chats).where(chats.c.id.in_({approval.chat_id for approval in found}))
             known = {row.id: chat_of(row) for row in await connection.execute(of_them)}
         return [(approval, known[approval.chat_id]) for approval in found]
+
+    async def waiting_ids(self, scope: Scope, limit: int = 1000) -> Sequence[ApprovalId]:
+        """Which questions are open, for whoever wants to know whether others are."""
+        query = (
+            select(approvals.c.id)
+            .join(chats, chats.c.id == approvals.c.chat_id)
+            .where(within(scope), any_of(approvals.c.state, [ApprovalState.PENDING]))
+            .order_by(approvals.c.asked_at, approvals.c.id)
+            .limit(limit)
+        )
+        async with single(self._engine) as connection:
+            return [ApprovalId(found) for found in (await connection.execute(query)).scalars()]
 
 
 def within(scope: Scope) -> ColumnElement[bool]:

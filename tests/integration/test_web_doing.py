@@ -16,7 +16,7 @@ from tests.integration.web_page import Browser, Page
 VIEWER = Rights(everywhere=Access.VIEWER)
 
 
-async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:
+async def lines_of(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]]:
     """Server-sent events, as a browser reads them."""
     event: dict[str, str] = {}
     async for raw in answer.content:
@@ -28,11 +28,11 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, str]
             event = {}
 
 
-async def _read(browser: Browser, path: str, count: int, **headers: str) -> list[dict[str, str]]:
+async def read_events(browser: Browser, path: str, count: int, **headers: str) -> list[dict[str, str]]:
     async with asyncio.timeout(60), browser.session.get(browser.url + path, headers=headers) as answer:
         assert answer.status == 200
         found = []
-        async for event in _lines(answer):
+        async for event in lines_of(answer):
             found.append(event)
             if len(found) == count:
                 break
@@ -114,7 +114,7 @@ async def test_a_reader_that_was_cut_off_goes_on_where_it_was(page: Page) -> Non
     assert page.settings.redis_url is not None
     async with page.visitor() as root, open_redis(page.settings.redis_url) as redis:
         bus = RedisEventBus(redis)
-        here = (await _read(root, path, 1))[0]
+        here = (await read_events(root, path, 1))[0]
         assert here["event"] == "here"
         await page.does(scene, 2, TextWritten("one\n\ndata: evil"), TextWritten("two"))
         await bus.publish(
@@ -122,9 +122,9 @@ async def test_a_reader_that_was_cut_off_goes_on_where_it_was(page: Page) -> Non
             scene.turn.id,
             [(None, TextStreamed("o")), (2, TextWritten("one\n\ndata: evil")), (3, TextWritten("two"))],
         )
-        first = await _read(root, path, 3, **{"Last-Event-ID": here["id"]})
+        first = await read_events(root, path, 3, **{"Last-Event-ID": here["id"]})
         assert [one["event"] for one in first] == ["here", "text_streamed", "text_written"]
-        rest = await _read(root, path, 2, **{"Last-Event-ID": first[-1]["id"]})
+        rest = await read_events(root, path, 2, **{"Last-Event-ID": first[-1]["id"]})
         assert rest[1]["event"] == "text_written"
         assert '"two"' in rest[1]["data"]
 
@@ -134,15 +134,15 @@ async def test_what_redis_forgot_is_told_as_missed_and_read_from_the_database(pa
     path = f"/chats/{scene.chat.id}/events"
     assert page.settings.redis_url is not None
     async with page.visitor() as root, open_redis(page.settings.redis_url) as redis:
-        here = (await _read(root, path, 1))[0]
+        here = (await read_events(root, path, 1))[0]
         await page.does(scene, 2, TextWritten("one"), Noticed("two"))
         await RedisEventBus(redis).publish(scene.chat.id, scene.turn.id, [(2, TextWritten("one"))])
         await redis.flushdb()
-        found = await _read(root, path, 4, **{"Last-Event-ID": here["id"]})
+        found = await read_events(root, path, 4, **{"Last-Event-ID": here["id"]})
     assert [one["event"] for one in found] == ["here", "missed", "text_written", "noticed"]
 
 
 async def test_a_mark_that_is_none_of_ours_begins_with_the_present(page: Page) -> None:
     scene = await page.runs()
     async with page.visitor() as root:
-        assert (await _read(root, f"/chats/{scene.chat.id}/events", 1, **{"Last-Event-ID": "'; DROP"}))[0]["id"]
+        assert (await read_events(root, f"/chats/{scene.chat.id}/events", 1, **{"Last-Event-ID": "'; DROP"}))[0]["id"]

@@ -1,9 +1,9 @@
 "use strict";
-// The page of a chat, live: what is written just now is put there as text, and anything that was stored brings the
-// turns anew from the server, unless somebody is filling in a form there.
+// A page with a stream, live: what is written just now is put there as text, and anything that was stored brings its
+// middle anew from the server, unless somebody is filling in a form there.
 (() => {
-  const turns = document.getElementById("turns");
-  const source = turns && turns.dataset.events;
+  const middle = document.querySelector("[data-events]");
+  const source = middle && middle.dataset.events;
   if (!source || !window.EventSource) return;
   let isDue = false, timer = 0, streamed = "";
 
@@ -13,7 +13,7 @@
   }
   function isTyping() {
     const at = document.activeElement;
-    return turns.contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
+    return middle.contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
   }
   function refresh() {
     timer = 0;
@@ -23,14 +23,14 @@
   }
   function change() { if (!timer) timer = setTimeout(refresh, 150); }
 
-  turns.addEventListener("focusout", () => { if (isDue) change(); });
-  // Steps that were opened stay open when the turns come anew.
+  middle.addEventListener("focusout", () => { if (isDue) change(); });
+  // Steps that were opened stay open when the middle come anew.
   let opened = [];
   document.body.addEventListener("htmx:beforeSwap", () => {
-    opened = [...turns.querySelectorAll("details")].map((one) => one.open);
+    opened = [...middle.querySelectorAll("details")].map((one) => one.open);
   });
   document.body.addEventListener("htmx:afterSwap", () => {
-    turns.querySelectorAll("details").forEach((one, at) => { one.open = Boolean(opened[at]); });
+    middle.querySelectorAll("details").forEach((one, at) => { one.open = Boolean(opened[at]); });
     put();
   });
 
@@ -38,7 +38,7 @@
   const on = (kinds, act) => kinds.forEach((kind) => events.addEventListener(kind, act));
   on(["text_streamed"], (message) => { streamed += JSON.parse(message.data).event.text; put(); });
   on(["live_text_dropped"], () => { streamed = ""; put(); });
-  on(["missed", "text_written", "tool_started", "turn_started", "turn_finished"], () => { streamed = ""; change(); });
+  on(["missed", "waiting_changed", "text_written", "tool_started", "turn_started", "turn_finished"], () => { streamed = ""; change(); });
   on(["agent_ready", "thinking_done", "tool_finished", "tool_failed", "tasks_changed", "approval_asked",
     "approval_settled", "message_steered", "model_retried", "context_compacted", "agent_restarted", "noticed"], change);
 })();
