@@ -19,7 +19,9 @@ ROUND = 8
 WITHIN_S = 100.0
 
 
-async def play_round(stack: Stack, people: drive.People, seed: int, size: int = ROUND) -> list[str]:
+async def play_round(
+    stack: Stack, people: drive.People, seed: int, size: int = ROUND, within_s: float = WITHIN_S
+) -> list[str]:
     """Play the schedules `seed` … `seed + size - 1` side by side while things break; what does not hold."""
     faults = schedule.faults(seed, has_bot=people.platform.bot is not None)
     chats = [schedule.chat(number) for number in range(seed, seed + size)]
@@ -34,14 +36,14 @@ async def play_round(stack: Stack, people: drive.People, seed: int, size: int = 
             at = fault.after_s + asyncio.get_running_loop().time() - before
 
     staging = asyncio.create_task(stage())
-    playing = [asyncio.create_task(people.play(chat, WITHIN_S)) for chat in chats]
+    playing = [asyncio.create_task(people.play(chat, within_s)) for chat in chats]
     await asyncio.wait(playing)
     await staging
     broken: list[str] = []
     for chat, task in zip(chats, playing, strict=True):
         error = task.exception()
         if error is not None:
-            broken.append(f"{chat.name} (seed {chat.seed}): 1: not settled within {WITHIN_S:.0f} s: {_words(error)}")
+            broken.append(f"{chat.name} (seed {chat.seed}): 1: not settled within {within_s:.0f} s: {_words(error)}")
         else:
             broken += await oracle.judge(people, task.result(), stack.sandboxes_dir, may_lose_processes=may_lose)
     return broken + [f"rules: {words}" for words in people.platform.violations([fault.name for fault in faults])]

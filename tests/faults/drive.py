@@ -126,7 +126,8 @@ class People:
     async def _is_settled(self, played: Played) -> bool:
         chat_id = played.chat_id
         if chat_id is None:
-            return False
+            # Told that the first message was not taken, people begin no chat.
+            return played.room.refused > 0
         messages = await insist(lambda: self.stores.messages.recent(chat_id))
         turns = await insist(lambda: self.stores.turns.recent(chat_id))
         untold = await insist(lambda: self.stores.messages.unmarked(chat_id))

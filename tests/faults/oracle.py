@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,8 @@ async def judge(people: People, played: Played, sandboxes: Path, *, may_lose_pro
     broken: list[str] = []
     tags = {number: tag for tag, number in played.said.items()}
     chat_id = played.chat_id
-    assert chat_id is not None
+    if chat_id is None:
+        return await _on_screen(played, Ending((), (), (), ()))
     chat = await people.stores.chats.get(chat_id)
     messages = await people.stores.messages.recent(chat_id)
     turns = list(reversed(await people.stores.turns.recent(chat_id)))
@@ -86,20 +87,20 @@ async def judge(people: People, played: Played, sandboxes: Path, *, may_lose_pro
 
     # 5: on screen is what was last rendered, once.
     rows = [post for turn in turns for post in await people.stores.posts.of_turn(turn.id)]
-    broken += await _on_screen(played, Ending(turns, messages, asked, rows))
+    on_screen = await _on_screen(played, Ending(turns, messages, asked, rows))
 
     broken += _effects(played, asked, sandboxes / str(chat.seat.sandbox_id), may_lose_processes=may_lose_processes)
     broken += _journal(events, sandboxes / str(chat.seat.sandbox_id))
-    return [f"{played.chat.name} (seed {played.chat.seed}): {words}" for words in broken]
+    return [f"{played.chat.name} (seed {played.chat.seed}): {words}" for words in broken] + on_screen
 
 
-async def _on_screen(played: Played, ending: Ending) -> Sequence[str]:
+async def _on_screen(played: Played, ending: Ending) -> list[str]:
     """What is wrong there once a bot that is still putting something right has had the time to."""
     clock = asyncio.get_running_loop().time
     until = clock() + SETTLE_S
     while (broken := await played.room.broken(ending)) and clock() < until:
         await asyncio.sleep(0.5)
-    return broken
+    return [f"{played.chat.name} (seed {played.chat.seed}): {words}" for words in broken]
 
 
 def _texts(events: Any) -> Iterator[str]:

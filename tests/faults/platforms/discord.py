@@ -159,6 +159,7 @@ class Discord:
                 await self._discord.cut_gateway()
             case "begin a new session":
                 # What is said until the bot is back is told to nobody.
+                self._discord.refuse_connections(2)
                 await self._discord.invalidate_sessions(silently=True)
                 await self._discord.cut_gateway(abrupt=True)
             case "repeat events":
