@@ -116,7 +116,7 @@ def claims_of(id_token: str, issuer: str, client_id: str, nonce: str, now: float
         is_good = claims["iss"] == issuer and audience == [client_id] and claims["nonce"] == nonce
     except (binascii.Error, IndexError, KeyError, TypeError, ValueError):
         raise NotAllowed("What Slack said of you cannot be read. Sign in again.") from None
-    if not is_good or until + _SKEW_S < now:
+    if not (is_good and now < until + _SKEW_S):
         raise NotAllowed("What Slack said of you was not meant for this sign-in. Sign in again.")
     return dict(claims)
 
