@@ -49,7 +49,7 @@ class AppRoutes(Lookups):
         return [Route(*row) for row in rows]
 
     def me(self, call: Call) -> JSON:
-        return payloads.user(self.world.bot) | {
+        return payloads.user(call.person or self.world.bot) | {
             "verified": True,
             "mfa_enabled": False,
             "email": None,
@@ -82,10 +82,11 @@ class AppRoutes(Lookups):
         }
 
     def guilds(self, call: Call) -> list[JSON]:
-        bot = self.world.bot
+        who = call.person or self.world.bot
         return [
-            payloads.partial_guild(one) | {"owner": False, "permissions": str(in_guild(one, bot))}
+            payloads.partial_guild(one) | {"owner": one.owner is who, "permissions": str(in_guild(one, who))}
             for one in self.world.guilds.values()
+            if who.id in one.members
         ]
 
     def gateway_bot(self, call: Call) -> JSON:

@@ -42,6 +42,10 @@ class Person(Asks):
     def channel(self, where: str | Channel | None) -> Channel:
         return self.guild.channel(where)
 
+    def sits_at_the_browser(self) -> None:
+        """Be who Discord's page for signing in asks from now on."""
+        self.double.server.sign_ins.at_browser = self.user
+
     async def says(
         self, where: str | Channel, text: str, *, files: Sequence[File] = (), reply_to: Message | None = None
     ) -> Message:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _BITS = {
     "ADMINISTRATOR": 3,
     "MANAGE_CHANNELS": 4,
+    "MANAGE_GUILD": 5,
     "ADD_REACTIONS": 6,
     "VIEW_CHANNEL": 10,
     "SEND_MESSAGES": 11,
@@ -39,7 +40,9 @@ def by_name(*names: str) -> int:
 
 ALL = by_name(*_BITS)
 # A new guild's @everyone may ping everyone: the worst case for a bot that echoes untrusted text.
-EVERYONE_DEFAULT = ALL & ~by_name("ADMINISTRATOR", "MANAGE_CHANNELS", "MANAGE_MESSAGES", "MANAGE_THREADS")
+EVERYONE_DEFAULT = ALL & ~by_name(
+    "ADMINISTRATOR", "MANAGE_CHANNELS", "MANAGE_GUILD", "MANAGE_MESSAGES", "MANAGE_THREADS"
+)
 BOT_DEFAULT = by_name("MANAGE_THREADS")
 
 
@@ -60,7 +63,7 @@ def in_channel(channel: "Channel", user: "User") -> int:
     """Permissions in a channel; a thread takes those of its parent."""
     guild = channel.guild
     if guild is None:
-        return ALL & ~by_name("MANAGE_MESSAGES", "MANAGE_CHANNELS", "ADMINISTRATOR")
+        return ALL & ~by_name("MANAGE_MESSAGES", "MANAGE_CHANNELS", "MANAGE_GUILD", "ADMINISTRATOR")
     bits = in_guild(guild, user)
     if bits & by_name("ADMINISTRATOR"):
         return bits

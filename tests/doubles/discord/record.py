@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.doubles.discord.content_rules import Upload, mention_marks
 from tests.doubles.discord.errors import ApiError
+from tests.doubles.discord.world import User
 
 # Discord's codes that mean the client did wrong: malformed, too large, too late, twice, or too often.
 _MISTAKES = {50035, 50006, 40005, 40060, 10062, 50027, 30046}
@@ -30,6 +31,7 @@ class Call:
     status: int = 0
     code: int = 0
     answer: Any = None
+    person: User | None = None  # who signed in, where it is with a person's token
 
     @property
     def route(self) -> str:

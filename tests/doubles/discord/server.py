@@ -20,6 +20,7 @@ from tests.doubles.discord.gateway import Gateway
 from tests.doubles.discord.rate_limits import RateLimits, Verdict
 from tests.doubles.discord.record import Call, Record
 from tests.doubles.discord.routes import Route
+from tests.doubles.discord.sign_ins import SignIns
 from tests.doubles.discord.world import World
 
 API = "/api/v10"
@@ -42,6 +43,7 @@ class Server:
         self.token = token
         self.page: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
         self.more: list[web.RouteDef] = []
+        self.sign_ins = SignIns(world, record)
         self._runner: web.AppRunner | None = None
 
     async def start(self, routes: list[Route], port: int) -> int:
@@ -49,7 +51,8 @@ class Server:
         app = web.Application(client_max_size=_BODY_LIMIT)
         app.router.add_get("/", self._root)
         app.router.add_get("/attachments/{channel}/{attachment}/{name}", self._attachment)
-        app.add_routes(self.more)
+        app.add_routes([*self.more, web.get("/oauth2/authorize", self.sign_ins.page)])
+        routes = [*routes, *self.sign_ins.table()]
         for route in routes:
             app.router.add_route(route.method, API + route.template, self._entry(route))
         app.router.add_route("*", API + "/{rest:.*}", self._unknown)
@@ -87,7 +90,7 @@ class Server:
         async def enter(request: web.Request) -> web.StreamResponse:
             call = await _read(request, route, self.world)
             self.record.calls.append(call)
-            if not route.by_token and request.headers.get("Authorization") != f"Bot {self.token}":
+            if not route.by_token and not self._may(call, request.headers.get("Authorization", "")):
                 return self._refuse(call, errors.unauthorized())
             fault = self.faults.next(call)
             if fault is not None and (answer := await self._fail(request, call, fault)) is not None:
@@ -102,6 +105,10 @@ class Server:
             return response
 
         return enter
+
+    def _may(self, call: Call, credential: str) -> bool:
+        call.person = self.sign_ins.person_of(call.template, credential)
+        return call.person is not None or credential == f"Bot {self.token}"
 
     def _act(self, route: Route, call: Call, verdict: Verdict) -> web.Response:
         self.record.judge(call)
@@ -177,6 +184,8 @@ async def _read(request: web.Request, route: Route, world: World) -> Call:
                         index, part.filename or "unnamed", bytes(await part.read()), part.headers.get("Content-Type")
                     )
                 )
+    elif request.content_type == "application/x-www-form-urlencoded":
+        body = dict(await request.post())
     elif text := await request.text():
         try:
             body = json.loads(text)

@@ -148,6 +148,10 @@ class Person(Asks):
         }
         self.posting.event(self.team.id, event)
 
+    def sits_at_the_browser(self) -> None:
+        """Be who Slack's page for signing in asks from now on."""
+        self.world.sign_ins.at_browser = self.user
+
     async def installs(self, authorize_url: str) -> str:
         """Say yes on the page behind "Add to Slack"; returns the URL that the browser is sent back to."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(authorize_url).query).items()}

@@ -43,6 +43,8 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "files.getUploadURLExternal": ("filename", "length"),
     "files.info": ("file",),
     "oauth.v2.access": (),
+    "openid.connect.token": (),
+    "openid.connect.userInfo": (),
     "reactions.add": ("channel", "name", "timestamp"),
     "reactions.get": (),
     "reactions.remove": ("name",),
@@ -89,7 +91,9 @@ BY_KIND: dict[str, str] = {
     "conversations.replies": "history",
 }
 _PREFIX = {"channel": "channels", "group": "groups", "im": "im"}
-WITHOUT_TOKEN = frozenset({"oauth.v2.access"})
+WITHOUT_TOKEN = frozenset({"oauth.v2.access", "openid.connect.token"})
+# With the token of a person who signed in, which is good for nothing else.
+WITH_PERSONS_TOKEN = frozenset({"openid.connect.userInfo"})
 WITH_APP_TOKEN = frozenset({"apps.connections.open"})
 _ALWAYS_KNOWN = frozenset({"token", "team_id", "attachments", "client_id", "client_secret", "markdown_text"})
 

@@ -17,6 +17,7 @@ from tests.doubles.slack.faults import Fault, Faults
 from tests.doubles.slack.rates import Rates
 from tests.doubles.slack.record import JSON, Call
 from tests.doubles.slack.responding import respond
+from tests.doubles.slack.sign_ins import page_of
 from tests.doubles.slack.sockets import Sockets
 from tests.doubles.slack.store import Team, Token
 from tests.doubles.slack.web_api.request import Request, World
@@ -50,6 +51,7 @@ class Server:
                 web.get("/files-pri/{key}/{name}", self._entry("download", self._download)),
                 web.get("/files-pri/download/{key}/{name}", self._entry("download", self._download)),
                 web.post("/response/{key:.+}", self._entry("response_url", self._respond)),
+                page_of(self.world),
                 *self.more,
             ]
         )
@@ -125,6 +127,10 @@ class Server:
             raise SlackError("not_allowed_token_type")
         if token is None:
             raise SlackError("invalid_auth")
+        if (token.user is not None) != (method in rules.WITH_PERSONS_TOKEN):
+            raise SlackError("not_allowed_token_type")
+        if token.user is not None:
+            return teams[token.team]
         if not teams[token.team].is_installed:
             raise SlackError("account_inactive")
         if token.is_revoked:

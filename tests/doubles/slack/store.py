@@ -181,6 +181,7 @@ class Token:
     team: str
     expires_at: float | None = None
     is_revoked: bool = False
+    user: str | None = None  # whose it is, if not the app's
 
 
 @dataclass(eq=False, slots=True)

@@ -6,6 +6,7 @@ from tests.doubles.slack import payloads
 from tests.doubles.slack.errors import SlackError
 from tests.doubles.slack.posting import Posting
 from tests.doubles.slack.record import Record
+from tests.doubles.slack.sign_ins import SignIns
 from tests.doubles.slack.store import JSON, Channel, Store, Team, Token
 from tests.doubles.slack.triggers import Triggers
 
@@ -34,6 +35,7 @@ class World:
     options: Options
     codes: dict[str, JSON] = field(default_factory=dict)
     refresh_tokens: dict[str, str] = field(default_factory=dict)
+    sign_ins: SignIns = field(default_factory=SignIns)
     origin: str = ""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.doubles.slack.store import JSON
-from tests.doubles.slack.web_api import access, agents, chat, conversations, files, reactions, streams, views
+from tests.doubles.slack.web_api import access, agents, chat, conversations, files, openid, reactions, streams, views
 from tests.doubles.slack.web_api.request import Request
 
 METHODS: dict[str, Callable[[Request], JSON]] = {
@@ -12,6 +12,7 @@ METHODS: dict[str, Callable[[Request], JSON]] = {
     **chat.METHODS,
     **conversations.METHODS,
     **files.METHODS,
+    **openid.METHODS,
     **reactions.METHODS,
     **streams.METHODS,
     **views.METHODS,
