@@ -197,6 +197,8 @@ async def test_every_message_gets_its_last_word(stage: Stage, chat: ScriptedChat
 async def test_an_end_that_the_platform_finds_too_large_for_good_does_not_keep_the_chat_busy(
     stage: Stage, chat: ScriptedChat
 ) -> None:
+    # Each refusal of what was shown before the end makes the next try come later.
+    stage.limit(settle_s=60.0)
     await chat.say("Work.", [says("Begun."), at_gate("go")])
     await chat.comes_true(chat.posts)
     stage.surface.fail(Call.EDIT, *[Refuse(TooLarge("too long"))] * 50)

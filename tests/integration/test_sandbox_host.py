@@ -243,7 +243,11 @@ async def test_what_was_stopped_before_a_pause_stays_stopped_after_it(make: Make
     stopped = await sandbox.commands.run("exec sleep 4713.5", background=True, timeout=0)
     state = f"cut -d' ' -f3 /proc/{stopped.pid}/stat"
     await sandbox.commands.run(f"kill -STOP {stopped.pid}")
-    assert (await sandbox.commands.run(state)).stdout == "T\n"
+
+    async def is_stopped() -> bool:
+        return (await sandbox.commands.run(state)).stdout == "T\n"
+
+    await until(is_stopped)
 
     await sandbox.pause()
     await AsyncSandbox.connect(sandbox.sandbox_id, **host.sdk)
