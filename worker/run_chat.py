@@ -36,6 +36,7 @@ from worker.agent.session import open_session
 from worker.hold import Hold, take
 from worker.inbox import Inbox
 from worker.mailbox import Mailbox
+from worker.outbox import Outbox
 from worker.present import Presenter
 from worker.restarted import tell_of_restart
 from worker.ruling import Rulings
@@ -259,6 +260,7 @@ class ChatRun:
                 limits=self._tools.limits,
                 rulings=Rulings(self._stores, self._presenter, rules),
                 inbox=Inbox(self._tools.files, sandbox, chat.place),
+                outbox=Outbox(self._presenter.posting, self._stores.turns, sandbox, self._tools.limits),
             )
             try:
                 outcome = await self._talk_on(talk, telling, note, is_alive=seated.is_alive)

@@ -30,6 +30,7 @@ from worker.hold import Hold
 from worker.inbox import Inbox
 from worker.limits import Limits
 from worker.mailbox import Mailbox
+from worker.outbox import Outbox
 from worker.ruling import Rulings
 from worker.telling import Telling
 from worker.under_way import UnderWay, is_note, note_id
@@ -73,6 +74,7 @@ class Talk:
         limits: Limits,
         rulings: Rulings,
         inbox: Inbox,
+        outbox: Outbox,
     ) -> None:
         self.chat = chat
         self.seat = seat
@@ -83,6 +85,7 @@ class Talk:
         self._limits = limits
         self._rulings = rulings
         self._inbox = inbox
+        self._outbox = outbox
         self._translator = Translator()
         self._open: UnderWay | None = None
         # Messages that the agent's memory held when it was started again: a note stands for them.
@@ -188,10 +191,11 @@ class Talk:
         while line is not None:
             taken += 1
             turn.journal_bytes += len(line.raw)
+            before = self.seat
             result, heard = self._note(line)
             told += heard
             if result is not None and self._is_its_end(turn, result):
-                await self._finish(turn, result, told)
+                await self._finish(turn, result, told, before)
                 return
             line = self._more_lines() if taken < _BATCH else None
         if told:
@@ -240,16 +244,17 @@ class Talk:
         """Whether a note is answered that stands for messages of this turn; one of a dead run may stand for any."""
         return any(is_note(uuid) for uuid in uuids) and (not self._held or bool(self._held & turn.said.keys()))
 
-    async def _finish(self, turn: UnderWay, result: ResultSeen, told: list[e.RunEvent]) -> None:
+    async def _finish(self, turn: UnderWay, result: ResultSeen, told: list[e.RunEvent], heard_to: AgentSeat) -> None:
+        """End the turn. Until that is stored, the seat stays before the result, which a successor so reads again."""
         # The scripted model costs nothing, though the CLI has a price for every name.
         is_free = (result.model or "").startswith(SCRIPTED)
-        # A program that was killed had not kept its sum: the next one counts from less than we have seen.
-        before = result.total_cost_usd - (result.last_cost_usd or Decimal(0))
-        seen = self.seat.cost_seen_usd if result.last_cost_usd is None else min(self.seat.cost_seen_usd, before)
-        cost = Decimal(0) if is_free else result.total_cost_usd - seen
+        cost = Decimal(0) if is_free else result.cost_since(self.seat.cost_seen_usd)
         self.seat = replace(self.seat, cost_seen_usd=result.total_cost_usd)
         if told:
-            await turn.telling.tell(told, self.seat)
+            await turn.telling.tell(told, heard_to)
+        if turn.ending is None:
+            # Who stops a turn wants no more of it; the files go with the next.
+            await self._outbox.share(turn.telling, heard_to)
         state, error = turn.ending or ((TurnState.FAILED, result.error) if result.is_error else (TurnState.DONE, None))
         answered: set[MessageId] | None = None
         heard = set(result.user_message_uuids)
@@ -265,7 +270,7 @@ class Talk:
                 state=state,
                 text=result.text if state is TurnState.DONE else "",
                 usage=result.usage,
-                cost_usd=max(cost, Decimal(0)),
+                cost_usd=cost,
                 duration_s=result.duration_s or round(time.monotonic() - turn.started_at, 3),
                 error=error,
                 model=result.model,

@@ -187,13 +187,11 @@ class PostgresTurns:
 
     async def handed_over(self, chat_id: ChatId) -> Mapping[str, FileShared | FileKept]:
         """What was last told of each file that the agent left for people in this chat, by its path."""
-        path = events.c.body["path"].astext
         query = (
             select(events.c.body)
-            .distinct(path)
             .select_from(events.join(turns, turns.c.id == events.c.turn_id))
             .where(turns.c.chat_id == chat_id, events.c.type.in_(_ABOUT_FILES))
-            .order_by(path, turns.c.number.desc(), events.c.seq.desc())
+            .order_by(turns.c.number, events.c.seq)
         )
         async with single(self._engine) as connection:
             bodies = (await connection.execute(query)).scalars().all()

@@ -56,6 +56,8 @@ class RecordingSurface:
     done: list[Done] = field(default_factory=list)
     finds: int = 0
     _faults: dict[Call, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+    _of_files: deque[Fault] = field(default_factory=deque)
+    hanging: int = 0
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -65,6 +67,10 @@ class RecordingSurface:
     def fail(self, call: Call, *faults: Fault) -> None:
         """Let the next calls of this kind go wrong like this, one after another."""
         self._faults[call].extend(faults)
+
+    def fail_file(self, *faults: Fault) -> None:
+        """Let the next posts of files go wrong like this, whatever else is sent meanwhile."""
+        self._of_files.extend(faults)
 
     def release(self) -> None:
         """Let every call that hangs go on, now and later."""
@@ -90,7 +96,8 @@ class RecordingSurface:
         return self.inner.allowance(place, call)
 
     async def send(self, place: Place, payload: Payload, mark: str) -> str:
-        return await self._do(Call.SEND, "", payload.body, lambda: self.inner.send(place, payload, mark))
+        faults = self._of_files if payload.is_file else self._faults[Call.SEND]
+        return await self._do(Call.SEND, "", payload.body, lambda: self.inner.send(place, payload, mark), faults)
 
     async def find(self, place: Place, mark: str, since: datetime) -> str | None:
         self.finds += 1
@@ -109,19 +116,29 @@ class RecordingSurface:
         body = {"receipt": receipt.value, "before": before.value if before else None}
         await self._do(Call.MARK, message, body, lambda: self.inner.receipt(place, message, receipt, before))
 
-    async def _do(self, call: Call, post: str, body: dict[str, Any], do: Callable[[], Awaitable[Answer]]) -> Answer:
-        fault = self._faults[call].popleft() if self._faults[call] else None
+    async def _do(
+        self,
+        call: Call,
+        post: str,
+        body: dict[str, Any],
+        do: Callable[[], Awaitable[Answer]],
+        faults: deque[Fault] | None = None,
+    ) -> Answer:
+        faults = self._faults[call] if faults is None else faults
+        fault = faults.popleft() if faults else None
         match fault:
             case Refuse():
                 self.done.append(Done(call, post, body, fault))
                 raise fault.error
             case Hang(is_done=False):
+                self.hanging += 1
                 await self._released.wait()
                 raise Ambiguous("nothing was done")
             case _:
                 answer = await do()
         self.done.append(Done(call, post or str(answer), body, fault))
         if isinstance(fault, Hang):
+            self.hanging += 1
             await self._released.wait()
         if fault is not None:
             raise Ambiguous("the answer was lost")

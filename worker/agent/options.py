@@ -26,7 +26,8 @@ What you write is shown there as you write it.
 People may add messages while you work; take them into account.
 Lines that begin with [Threadwork] are from the program, not from a person.
 Your workspace is {WORKSPACE}, in a sandbox of this thread's own; it is kept between requests.
-Put files that people should get into {WORKSPACE}/{OUTBOX}/. Keep answers short; use Markdown."""
+Files that people should get go into {WORKSPACE}/{OUTBOX}/: at the end of your answer they are sent into the thread.
+Keep answers short; use Markdown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,15 @@ class ResultSeen:
     error: str | None = None
     origin: str | None = None
 
+    def cost_since(self, seen_usd: Decimal) -> Decimal:
+        """What was spent since the session's sum was `seen_usd`.
+
+        A program that was killed had not kept its sum: the next one counts from less than was seen.
+        """
+        before = self.total_cost_usd - (self.last_cost_usd or Decimal(0))
+        seen = seen_usd if self.last_cost_usd is None else min(seen_usd, before)
+        return max(self.total_cost_usd - seen, Decimal(0))
+
     @property
     def is_aborted(self) -> bool:
         """Whether the turn was interrupted rather than ended by itself."""
