@@ -7,7 +7,8 @@ Each bullet has a test in `tests/contracts/` that runs over every implementation
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, NewType, Protocol
@@ -19,7 +20,7 @@ from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Plac
 from core.domain.events import FileKept, FileShared, RunEvent, TurnFinished
 from core.domain.message import FileIn, Message, MessageId
 from core.domain.states import TurnState
-from core.domain.turn import Turn, TurnId
+from core.domain.turn import Turn, TurnId, Usage
 from core.domain.view import View
 
 Cursor = NewType("Cursor", str)
@@ -350,6 +351,35 @@ class Looks(Protocol):
     async def chat(self, scope: Scope, chat_id: ChatId) -> ChatLine: ...
     async def waiting(self, scope: Scope, limit: int = 200) -> Sequence[tuple[Approval, Chat]]: ...
     async def waiting_ids(self, scope: Scope, limit: int = 1000) -> Sequence[ApprovalId]: ...
+
+
+class SpentBy(StrEnum):
+    """What sums of cost are told apart by."""
+
+    DAY = "day"
+    TENANT = "tenant"
+    CHANNEL = "channel"
+    PERSON = "person"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What some turns that ended cost together. `name`: what they have in common; of days, as in 2026-07-31."""
+
+    name: str
+    turns: int
+    usage: Usage
+    cost_usd: Decimal
+
+
+class Spending(Protocol):
+    """What was spent, within somebody's scope.
+
+    * Each turn that ended in those days (UTC, both included) counts once, whole, on the day it ended.
+    """
+
+    async def by(self, scope: Scope, by: SpentBy, first: date, last: date) -> Sequence[Spent]: ...
 
 
 @dataclass(frozen=True, slots=True)

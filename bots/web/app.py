@@ -26,6 +26,7 @@ from bots.web.signing_in import SigningIn
 from bots.web.streams import Streams
 from bots.web.templating import set_up_templates
 from bots.web.tries import Tries
+from bots.web.usage import UsagePage
 from bots.web.vouched import Vouched
 from bots.web.waiting import Waiting
 from core.bus.connection import open_redis, vendor_errors_as_ours
@@ -40,6 +41,7 @@ from core.store.looks import PostgresLooks
 from core.store.sessions import PostgresSessions
 from core.store.stores import stores_on
 from core.store.tenants import known_tenants
+from core.store.usage import PostgresSpending
 
 PORT: Final = 8030
 STATIC: Final = Path(__file__).parent / "static"
@@ -98,7 +100,7 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         doing = Doing(looks, stores, Intake(stores, control, queue))
         site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
-        site.add_routes(waiting.routes)
+        site.add_routes([*waiting.routes, *UsagePage(PostgresSpending(engine)).routes])
         site.add_routes([*streams.routes, *doing.routes, web.static("/static", STATIC)])
         yield await _serving(stack, site, settings)
 

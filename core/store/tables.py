@@ -138,7 +138,7 @@ turns: Final = Table(
     Column("number", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("started_at", Moment, nullable=False, server_default=func.now()),
-    Column("ended_at", Moment),
+    Column("ended_at", Moment, index=True),
     Column("input_tokens", BigInteger, nullable=False, server_default="0"),
     Column("output_tokens", BigInteger, nullable=False, server_default="0"),
     Column("cache_read_tokens", BigInteger, nullable=False, server_default="0"),
