@@ -1,5 +1,6 @@
 """Signing in with Slack and with Discord: what holds for both."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
@@ -137,6 +138,14 @@ async def test_coming_back_twice_gets_nobody_in_a_second_time(town: Town, platfo
         assert answer.status == 403
         assert "used before" in answer.words
         assert await _is_out(thief)
+
+
+async def test_of_many_who_come_back_with_the_same_at_once_one_gets_in(town: Town) -> None:
+    town.person("slack", "ann").sits_at_the_browser()
+    async with town.page.stranger() as browser:
+        back = await town.begins(browser, "slack")
+        answers = await asyncio.gather(*(town.returns(browser, back) for _ in range(8)))
+    assert sorted(answer.status for answer in answers) == [303] + [403] * 7
 
 
 @BOTH
