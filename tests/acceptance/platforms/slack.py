@@ -99,7 +99,7 @@ class Slack:
     def __init__(self, house: House, workspace: Workspace) -> None:
         self._house = house
         self._slack = house.slack
-        self._workspace = workspace
+        self.workspace = workspace
         self._channel = workspace.find("general")
         self._refused: list[Call] = []
 
@@ -114,22 +114,22 @@ class Slack:
         return cls(house, workspace)
 
     async def begin(self, text: str, by: str) -> tuple[SlackThread, str]:
-        asked = await self._workspace.person(by).mentions(self._channel, text)
+        asked = await self.workspace.person(by).mentions(self._channel, text)
         return self._thread(asked), asked.ts
 
     async def direct(self, text: str, by: str) -> tuple[SlackThread, str]:
-        asked = await self._workspace.person(by).dms(text)
+        asked = await self.workspace.person(by).dms(text)
         return self._thread(asked), asked.ts
 
     async def command(self, text: str, by: str) -> SlackThread:
-        person = self._workspace.person(by)
+        person = self.workspace.person(by)
         self._channel.members.add(person.id)
         known = set(self._channel.messages)
         await person.slash("/threadwork", f"ask {text}", self._channel)
 
         def begun() -> Message | None:
             rows = [one for ts, one in self._channel.messages.items() if ts not in known and not one.only_for]
-            return next((one for one in rows if one.author is self._workspace.bot and not one.is_reply), None)
+            return next((one for one in rows if one.author is self.workspace.bot and not one.is_reply), None)
 
         return self._thread(await self._slack.until(begun, within=PATIENCE_S))
 
@@ -154,11 +154,11 @@ class Slack:
         return all(patient)
 
     def _is_ours(self, call: Call) -> bool:
-        return call.team == self._workspace.id
+        return call.team == self.workspace.id
 
     def _thread(self, root: Message) -> SlackThread:
-        channel = self._workspace.team.channels[root.channel]
-        return SlackThread(self._slack, self._workspace, channel, root.ts)
+        channel = self.workspace.team.channels[root.channel]
+        return SlackThread(self._slack, self.workspace, channel, root.ts)
 
 
 async def _install(pages: str, person: Person) -> None:
