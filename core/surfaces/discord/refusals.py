@@ -74,7 +74,9 @@ def error_of(  # noqa: PLR0911 - one return per kind of refusal
     if code in _POST:
         return PostGone(_POST[code])
     if code in FORMAT or status == 413:
-        return TooLarge(f"Discord finds the post too long or malformed ({code}{_details(answer)}).")
+        return TooLarge(
+            f"Discord finds it too long or wrong ({code}{_details(answer)}). Ask for it in other words, or for less."
+        )
     return SurfaceError(_words(what, status, code, answer))
 
 
