@@ -102,7 +102,7 @@ class Discord:
     def __init__(self, house: House, guild: Guild) -> None:
         self._house = house
         self._discord = house.discord
-        self._guild = guild
+        self.guild = guild
         self._refused_from = 0
 
     @classmethod
@@ -110,20 +110,20 @@ class Discord:
         return cls(house, house.discord.guild(f"G{house.number()}"))
 
     async def begin(self, text: str, by: str) -> tuple[DiscordThread, str]:
-        message = await self._guild.person(by).mentions_bot("general", text)
+        message = await self.guild.person(by).mentions_bot("general", text)
         thread = await self._discord.until(lambda: message.thread, within=PATIENCE_S)
         assert thread is not None
-        return self._thread(thread), message.id
+        return self.thread(thread), message.id
 
     async def direct(self, text: str, by: str) -> tuple[DiscordThread, str]:
-        message = await self._guild.person(by).dms(text)
-        return self._thread(message.channel), message.id
+        message = await self.guild.person(by).dms(text)
+        return self.thread(message.channel), message.id
 
     async def command(self, text: str, by: str) -> DiscordThread:
-        known = set(self._guild.threads)
-        await self._guild.person(by).slash("threadwork ask", channel="general", what=text)
-        (thread,) = await self._discord.until(lambda: set(self._guild.threads) - known, within=PATIENCE_S)
-        return self._thread(thread)
+        known = set(self.guild.threads)
+        await self.guild.person(by).slash("threadwork ask", channel="general", what=text)
+        (thread,) = await self._discord.until(lambda: set(self.guild.threads) - known, within=PATIENCE_S)
+        return self.thread(thread)
 
     async def crash_bot(self) -> None:
         before = set(self._discord.gateway.sessions)
@@ -146,5 +146,6 @@ class Discord:
             patient.append(calls[refused + 1].at - calls[refused].at >= seconds)
         return all(patient)
 
-    def _thread(self, channel: Channel) -> DiscordThread:
-        return DiscordThread(self._discord, self._guild, channel, [])
+    def thread(self, channel: Channel) -> DiscordThread:
+        """What stands in a thread, and what people do there."""
+        return DiscordThread(self._discord, self.guild, channel, [])

@@ -18,6 +18,8 @@ from tests.doubles.discord import DiscordDouble
 from tests.doubles.slack import SlackDouble
 from tests.processes import descendants
 
+# How often the double takes a reaction in a channel.
+REACTION_S = 0.25
 KEY = "sk-ant-api03-made-up-for-the-platforms"
 
 
@@ -62,15 +64,17 @@ async def until(is_so: Callable[[], object], limit_s: float = PATIENCE_S) -> Non
 
 
 @asynccontextmanager
-async def open_house() -> AsyncIterator[House]:
-    """Everything, up. At the end the doubles must have had nothing to complain of."""
+async def open_house(**more: str) -> AsyncIterator[House]:
+    """Everything, up, with `more` settings. At the end the doubles must have had nothing to complain of."""
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(AnthropicDouble(credential=KEY))
         slack = await stack.enter_async_context(SlackDouble())
         # The app belongs to one, which is there before anybody installs it.
         slack.workspace("T0")
         discord = await stack.enter_async_context(DiscordDouble())
-        # The bot and the worker react in one channel, each on its own: they may meet, and then wait and try again.
+        # The limit on a channel's reactions is the bot user's, and only the answers to reactions tell of it, each to the
+        # process that asked (https://docs.discord.com/developers/topics/rate-limits#header-format). Bot and worker share
+        # a budget, but a call that a busy machine delays may meet the other's: `_never_at_once` holds them to the wait.
         discord.allow("429")
         port = free_port()
         settings = {
@@ -85,11 +89,25 @@ async def open_house() -> AsyncIterator[House]:
             **discord.env,
             "THREADWORK_MODE": "ask",
             "THREADWORK_LINGER_S": "2",
+            **more,
         }
         installed = stack.enter_context(installation(**settings))
         up = await stack.enter_async_context(_up(installed))
         yield House(installed, up, model, slack, discord, f"http://127.0.0.1:{port}")
         assert model.violations == []
+        _never_at_once(discord)
+
+
+def _never_at_once(discord: DiscordDouble) -> None:
+    """Nothing but reactions was refused as too much, and nobody who was refused came again before it might."""
+    refused: dict[str, list[float]] = {}
+    for one in discord.violations:
+        if one.code == "429" and one.call is not None:
+            assert "/reactions/" in one.call.path, one
+            refused.setdefault(one.call.path.split("/messages/")[0], []).append(one.call.at)
+    for channel, times in refused.items():
+        # Within the time that a channel takes one reaction in, each of the two processes may be refused once.
+        assert all(third - first > REACTION_S for first, third in zip(times, times[2:], strict=False)), (channel, times)
 
 
 @asynccontextmanager
