@@ -382,6 +382,15 @@ class Spending(Protocol):
     async def by(self, scope: Scope, by: SpentBy, first: date, last: date) -> Sequence[Spent]: ...
 
 
+class Audit(Protocol):
+    """Who did what, for good: nothing in it changes or goes.
+
+    * What the repositories do they note themselves; this is for what happens outside of them.
+    """
+
+    async def note(self, chat_id: ChatId | None, actor: str, action: str, **details: Any) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """The store, one repository per aggregate."""

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from core.domain.chat import Place
-from core.domain.message import Message, MessageId
+from core.domain.message import FROM_PAGE, Message, MessageId
 from core.domain.states import MessageState
 from core.errors import RateLimited, SurfaceError
 from core.ports import Call, EditBudget, Messages, Priority, Receipt, Surface
@@ -56,7 +56,8 @@ class Receipts:
         self.is_dirty = False
         try:
             for message, shown in await self._stale():
-                if self._surface.looks_alike(self._wanted(message), shown):
+                is_nowhere = message.external_id.startswith(FROM_PAGE)
+                if is_nowhere or self._surface.looks_alike(self._wanted(message), shown):
                     await self._messages.marked(self._hold.fence, message.id, self._wanted(message).value)
                     continue
                 allowance = self._surface.allowance(self._place, Call.MARK)

@@ -36,6 +36,7 @@ from core.crypto import find_secret
 from core.errors import Misconfigured
 from core.queue import ArqWorkQueue
 from core.settings import Settings
+from core.store.audit import PostgresAudit
 from core.store.engine import open_engine, single
 from core.store.looks import PostgresLooks
 from core.store.sessions import PostgresSessions
@@ -90,14 +91,14 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         site = web.Application(middlewares=middlewares(address, sessions, secret), client_max_size=MOST_BYTES)
         site.on_response_prepare.append(put_headers)
         set_up_templates(site, doors=tuple(doors))
-        looks, stores = PostgresLooks(engine), stores_on(engine)
+        looks, stores, audit = PostgresLooks(engine), stores_on(engine), PostgresAudit(engine)
         control = await stack.enter_async_context(open_control(redis))
         queue = await stack.enter_async_context(ArqWorkQueue.open(settings.redis_url))
         bus = await stack.enter_async_context(open_shared_bus(redis))
         streams = Streams(looks, stores.turns, bus)
         waiting = Waiting(looks)
         site.on_shutdown.extend([streams.close, waiting.close])
-        doing = Doing(looks, stores, Intake(stores, control, queue))
+        doing = Doing(looks, stores, Intake(stores, control, queue), audit)
         site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
         site.add_routes([*waiting.routes, *UsagePage(PostgresSpending(engine)).routes])

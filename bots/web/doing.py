@@ -18,8 +18,9 @@ from bots.web.visitors import session_of
 from core.domain.access import Access
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Verdict, questions_of
 from core.domain.chat import Author, Chat, Role
+from core.domain.message import FROM_PAGE
 from core.errors import BadInput, NotAllowed, NotFound
-from core.ports import Looks, Session, Stores
+from core.ports import Audit, Looks, Session, Stores
 
 _BACK: Final = re.compile(r"/(?:waiting|chats/[0-9a-f-]{32,36})")
 _MAY_NOT: Final = "You may look here, but not change anything."
@@ -30,10 +31,11 @@ Form = MultiDictProxy[str | bytes | bytearray | web.FileField]
 class Doing:
     """The forms."""
 
-    def __init__(self, looks: Looks, stores: Stores, intake: Intake) -> None:
+    def __init__(self, looks: Looks, stores: Stores, intake: Intake, audit: Audit) -> None:
         self._looks = looks
         self._stores = stores
         self._intake = intake
+        self._audit = audit
 
     @property
     def routes(self) -> list[web.RouteDef]:
@@ -47,14 +49,16 @@ class Doing:
     async def say(self, request: web.Request) -> web.Response:
         """Write to the agent."""
         chat = (await find_chat(request, self._looks)).chat
-        author = _changing(session_of(request), chat)
-        await self._intake.accept(chat.place, author, f"web-{uuid4().hex}", _text(await request.post(), "text"))
+        author = changing(session_of(request), chat)
+        words = _text(await request.post(), "text")
+        accepted = await self._intake.accept(chat.place, author, f"{FROM_PAGE}{uuid4().hex}", words)
+        await self._audit.note(chat.id, author.name, "wrote", message=str(accepted.message.id))
         return _to(f"/chats/{chat.id}")
 
     async def stop(self, request: web.Request) -> web.Response:
         """Stop what runs."""
         chat = (await find_chat(request, self._looks)).chat
-        await self._intake.stop(chat.id, _changing(session_of(request), chat))
+        await self._intake.stop(chat.id, changing(session_of(request), chat))
         return _to(f"/chats/{chat.id}")
 
     async def decide(self, request: web.Request) -> web.Response:
@@ -111,7 +115,8 @@ def _author(session: Session, chat: Chat) -> Author:
     return Author(f"web:{session.name}", session.name, Role.ADMIN if is_admin else Role.GUEST)
 
 
-def _changing(session: Session, chat: Chat) -> Author:
+def changing(session: Session, chat: Chat) -> Author:
+    """Who changes something in a chat. Raises `NotAllowed` for whoever only looks."""
     author = _author(session, chat)
     if author.role is not Role.ADMIN:
         raise NotAllowed(_MAY_NOT)

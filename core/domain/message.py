@@ -16,6 +16,8 @@ from core.errors import BadInput
 
 MessageId = NewType("MessageId", UUID)
 
+# Begins the id of what was written on the admin page: no platform has such a message, so none can show a receipt.
+FROM_PAGE: Final = "web-"
 MAX_CHARS: Final = 400_000
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 

@@ -55,7 +55,7 @@ async def test_an_admin_writes_stops_and_answers_and_the_audit_tells(page: Page)
         assert "Root denied this: no" in late.words
         assert (await root.post(f"/chats/{scene.chat.id}/stop")).status == 303
         assert await page.stores.turns.stop_asked(scene.turn.id) == "Root"
-    assert (await page.audit())[-2:] == [("Root", "denied"), ("Root", "stopped")]
+    assert (await page.audit())[-3:] == [("Root", "wrote"), ("Root", "denied"), ("Root", "stopped")]
 
 
 async def test_a_question_is_answered_with_what_was_chosen(page: Page) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from core.domain.chat import ChatId, Place, Platform
-from core.domain.message import Message, MessageId
+from core.domain.message import FROM_PAGE, Message, MessageId
 from core.domain.states import MessageState
 from core.errors import Ambiguous, RateLimited
 from core.ports import Allowance, Call, Fence, Priority, Receipt
@@ -26,6 +26,7 @@ class Scripted:
     waiting: list[Message]
     fence: Fence = field(default_factory=lambda: Fence(ChatId(UUID(int=1)), 1))
     shown: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
     replaced: list[tuple[Receipt, Receipt | None]] = field(default_factory=list)
     loses_answers: bool = False
     refuses_for_s: float = 0.0
@@ -57,7 +58,8 @@ class Scripted:
     async def unmarked(self, chat_id: ChatId) -> Sequence[Message]:
         return [message for message in self.waiting if message.external_id not in self.shown]
 
-    async def marked(self, fence: Fence, message_id: MessageId, receipt: str) -> None: ...
+    async def marked(self, fence: Fence, message_id: MessageId, receipt: str) -> None:
+        self.noted.append(receipt)
 
 
 def message(number: int) -> Message:
@@ -97,6 +99,13 @@ async def test_a_change_that_nobody_would_see_costs_nothing() -> None:
     on = Scripted(tokens=1, waiting=[replace(message(1), state=MessageState.DELIVERED, receipt="queued")])
     assert await receipts(on).bring() == 0.0
     assert (on.tokens, on.shown) == (1, [])
+
+
+async def test_what_was_written_on_the_page_has_no_message_to_mark() -> None:
+    on = Scripted(tokens=1, waiting=[replace(message(1), external_id=f"{FROM_PAGE}abc")])
+    bringing = receipts(on)
+    assert await bringing.bring() == 0.0
+    assert (on.tokens, on.replaced, on.noted) == (1, [], ["answered"])
 
 
 async def test_with_nothing_to_show_nothing_is_spent() -> None:
