@@ -391,6 +391,34 @@ class Audit(Protocol):
     async def note(self, chat_id: ChatId | None, actor: str, action: str, **details: Any) -> None: ...
 
 
+class OwedKind(StrEnum):
+    """What did not arrive: a message at the agent, a turn's end on the surface; or what ended badly."""
+
+    MESSAGE = "message"
+    END = "end"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Something that did not arrive. `why`: what is known of it; `posts`: how many are not surely sent."""
+
+    kind: OwedKind
+    chat: Chat
+    since: datetime
+    why: str = ""
+    posts: int = 0
+
+
+class Deliveries(Protocol):
+    """What did not arrive, within somebody's scope.
+
+    * Messages that no worker took within a minute, ends that are not shown a minute later, and failed turns of a week.
+    """
+
+    async def owed(self, scope: Scope, limit: int = 200) -> Sequence[Owed]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """The store, one repository per aggregate."""

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bots.intake import Intake
 from bots.web.chats import Chats
 from bots.web.checks import Checks
+from bots.web.deliveries import DeliveriesPage
 from bots.web.doing import Doing
 from bots.web.doors import find_doors
 from bots.web.gate import Address, Cookies, middlewares, put_headers
@@ -37,6 +38,7 @@ from core.errors import Misconfigured
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.audit import PostgresAudit
+from core.store.deliveries import PostgresDeliveries
 from core.store.engine import open_engine, single
 from core.store.looks import PostgresLooks
 from core.store.sessions import PostgresSessions
@@ -101,7 +103,8 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         doing = Doing(looks, stores, Intake(stores, control, queue), audit)
         site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
-        site.add_routes([*waiting.routes, *UsagePage(PostgresSpending(engine)).routes])
+        deliveries = DeliveriesPage(looks, PostgresDeliveries(engine), queue, audit)
+        site.add_routes([*deliveries.routes, *waiting.routes, *UsagePage(PostgresSpending(engine)).routes])
         site.add_routes([*streams.routes, *doing.routes, web.static("/static", STATIC)])
         yield await _serving(stack, site, settings)
 

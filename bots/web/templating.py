@@ -18,7 +18,7 @@ from core.domain.chat import Platform
 from core.domain.describe import visible
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-PAGES: Final = (("/", "Chats"), ("/waiting", "Waiting"), ("/usage", "Usage"))
+PAGES: Final = (("/", "Chats"), ("/waiting", "Waiting"), ("/usage", "Usage"), ("/deliveries", "Deliveries"))
 
 
 def set_up_templates(site: web.Application, doors: Sequence[Platform] = ()) -> None:
