@@ -6,13 +6,13 @@ RUN pip install --no-cache-dir --disable-pip-version-check "uv>=0.9,<1"
 WORKDIR /app
 # The dependencies change seldom, and make a layer of their own.
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --locked --no-dev --no-install-project
 COPY bots bots
 COPY core core
 COPY migrations migrations
 COPY threadwork threadwork
 COPY worker worker
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --locked --no-dev --no-editable
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/threadwork threadwork
@@ -23,7 +23,6 @@ USER threadwork
 WORKDIR /var/lib/threadwork
 VOLUME /var/lib/threadwork
 STOPSIGNAL SIGTERM
-# That the program's first process answers at all; docker-compose.yml says more for each service.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python", "-c", "import os; os.kill(1, 0)"]
+# No HEALTHCHECK: what is well differs by program, and docker-compose.yml says it for each service.
 ENTRYPOINT ["threadwork"]
 CMD ["worker"]

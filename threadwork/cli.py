@@ -31,6 +31,10 @@ Unsafe = Annotated[
     bool, typer.Option("--unsafe-no-isolation", help="Run agents as plain processes of yours. Dangerous.")
 ]
 
+Beat = Annotated[
+    Path | None, typer.Option(help="A file to touch while the program is well, for `threadwork alive FILE`.")
+]
+
 
 def main() -> None:
     """The entry point of the `threadwork` command."""
@@ -120,11 +124,22 @@ def files(
 
 
 @app.command()
-def worker(data_dir: DataDir = None) -> None:
+def worker(data_dir: DataDir = None, beat: Beat = None) -> None:
     """Run a worker on DATABASE_URL and REDIS_URL."""
     from threadwork.parts import run_worker
 
-    _run(run_worker(_settings(data_dir)))
+    _run(run_worker(_settings(data_dir), beat))
+
+
+@app.command()
+def alive(file: Annotated[Path, typer.Argument(help="What the program was given as --beat.")]) -> None:
+    """Whether a worker or bot is well, for a container's healthcheck: exit code 0, or 1 and why."""
+    from threadwork.beat import why_not_alive
+
+    why = why_not_alive(file)
+    if why:
+        sys.stderr.write(f"{why}\n")
+    raise typer.Exit(1 if why else 0)
 
 
 @app.command()
@@ -133,6 +148,7 @@ def slack(
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Print the manifest to create the Slack app with.")
     ] = False,
+    beat: Beat = None,
 ) -> None:
     """Run the Slack bot on DATABASE_URL and REDIS_URL."""
     from threadwork.slack import print_manifest, run_slack
@@ -140,7 +156,7 @@ def slack(
     if manifest:
         print_manifest(_settings(data_dir))
     else:
-        _run(run_slack(_settings(data_dir)))
+        _run(run_slack(_settings(data_dir), beat))
 
 
 @app.command()
@@ -149,11 +165,13 @@ def discord(
     invite: Annotated[
         bool, typer.Option("--invite", help="Print the link by which an admin invites the bot to a server.")
     ] = False,
+    beat: Beat = None,
 ) -> None:
     """Run the Discord bot on DATABASE_URL and REDIS_URL."""
     from threadwork.discord import print_invite, run_discord
 
-    _run((print_invite if invite else run_discord)(_settings(data_dir)))
+    settings = _settings(data_dir)
+    _run(print_invite(settings) if invite else run_discord(settings, beat))
 
 
 @app.command()

@@ -1,7 +1,10 @@
 """`threadwork discord`: the Discord bot as a program of its own, and the link by which it is invited to a server."""
 
+from pathlib import Path
+
 from core.log import set_up
 from core.settings import Settings
+from threadwork.beat import beating
 from threadwork.parts import say_ready, stop_signal
 
 
@@ -13,13 +16,13 @@ async def print_invite(settings: Settings) -> int:
     return 0
 
 
-async def run_discord(settings: Settings) -> int:
+async def run_discord(settings: Settings, beat: Path | None = None) -> int:
     """Take in what Discord sends until told to stop; says it is ready once the gateway is connected."""
     from bots.discord.app import open_discord
 
     set_up(settings.threadwork_log, settings.threadwork_log_format, name="discord")
     stopped = stop_signal()
-    async with open_discord(settings):
+    async with open_discord(settings), beating(beat):
         say_ready("discord")
         await stopped.wait()
     return 0

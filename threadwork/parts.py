@@ -7,10 +7,12 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 from core.errors import Misconfigured
 from core.log import set_up
 from core.settings import Settings
+from threadwork.beat import beating
 
 
 def stop_signal() -> asyncio.Event:
@@ -26,13 +28,13 @@ def say_ready(what: str) -> None:
     print(f"{what} ready", flush=True)
 
 
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, beat: Path | None = None) -> None:
     """Work until told to stop; chats are then handed over, and their agents work on."""
     from worker.app import open_worker
 
     set_up(settings.threadwork_log, settings.threadwork_log_format, name="worker")
     stopped = stop_signal()
-    async with open_worker(settings) as worker:
+    async with open_worker(settings) as worker, beating(beat):
         running = asyncio.create_task(worker.run())
         say_ready("worker")
         waiting = asyncio.create_task(stopped.wait())

@@ -1,9 +1,11 @@
 """`threadwork slack`: the Slack bot as a program of its own. Several may run side by side."""
 
 import sys
+from pathlib import Path
 
 from core.log import set_up
 from core.settings import Settings
+from threadwork.beat import beating
 from threadwork.parts import say_ready, stop_signal
 
 
@@ -14,13 +16,13 @@ def print_manifest(settings: Settings) -> None:
     sys.stdout.write(manifest_yaml(command=settings.slack_command))
 
 
-async def run_slack(settings: Settings) -> int:
+async def run_slack(settings: Settings, beat: Path | None = None) -> int:
     """Take in what Slack sends until told to stop; says it is ready once Slack is connected."""
     from bots.slack.app import open_slack
 
     set_up(settings.threadwork_log, settings.threadwork_log_format, name="slack")
     stopped = stop_signal()
-    async with open_slack(settings):
+    async with open_slack(settings), beating(beat):
         say_ready("slack")
         await stopped.wait()
     return 0
