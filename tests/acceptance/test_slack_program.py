@@ -21,7 +21,7 @@ from tests.acceptance.program import PATIENCE_S, STOP_S, free_port
 from tests.doubles.anthropic import text_reply
 from tests.doubles.slack import Message, View
 from tests.doubles.slack.record import Call
-from tests.stage.lines import Block, bash, says
+from tests.stage.lines import Block, at_gate, bash, says
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BOTS = 2
@@ -127,6 +127,17 @@ async def test_each_of_two_workspaces_has_its_own_token_and_chats(house: House, 
         (post,) = calls_of(house, place, "chat.postMessage")
         assert (post.error, post.args["thread_ts"]) == (None, thread.first)
         assert await thread.posted() == 1
+
+
+async def test_a_post_that_is_deleted_while_it_works_is_made_anew(house: House, slack: Slack) -> None:
+    gate = f"deleted-{house.number()}"
+    thread = await begun(house, slack, "Work.", [says("At work."), at_gate(gate)])
+    live = await thread.shows("At work.")
+    channel = slack.workspace.find("general")
+    await slack.workspace.person("boss", admin=True).deletes(channel.messages[live.id])
+    house.model.open(gate)
+    (post,) = await thread.is_over("At work.")
+    assert post.id != live.id
 
 
 async def test_what_two_bots_hear_or_hear_again_is_answered_once(house: House, slack: Slack) -> None:
