@@ -5,7 +5,7 @@ from typing import Any
 from tests.doubles.discord import errors, payloads
 from tests.doubles.discord.command_rules import check_commands, register
 from tests.doubles.discord.gateway import MEMBERS, MESSAGE_CONTENT, PRESENCES, Gateway
-from tests.doubles.discord.permissions import in_guild
+from tests.doubles.discord.permissions import given_in, in_guild
 from tests.doubles.discord.record import Call
 from tests.doubles.discord.routes import Lookups, Route, an_object
 from tests.doubles.discord.world import DM, JSON, World
@@ -84,7 +84,8 @@ class AppRoutes(Lookups):
     def guilds(self, call: Call) -> list[JSON]:
         who = call.person or self.world.bot
         return [
-            payloads.partial_guild(one) | {"owner": one.owner is who, "permissions": str(in_guild(one, who))}
+            payloads.partial_guild(one)
+            | {"owner": one.owner is who, "permissions": str(given_in(one, who) if call.person else in_guild(one, who))}
             for one in self.world.guilds.values()
             if who.id in one.members
         ]

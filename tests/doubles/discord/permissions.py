@@ -53,10 +53,16 @@ def in_guild(guild: "GuildState", user: "User") -> int:
         return 0
     if user is guild.owner:
         return ALL
-    bits = guild.roles[guild.id].permissions
-    for role in member.roles:
-        bits |= guild.roles[role].permissions
+    bits = given_in(guild, user)
     return ALL if bits & by_name("ADMINISTRATOR") else bits
+
+
+def given_in(guild: "GuildState", user: "User") -> int:
+    """What a member's roles give, without what is implied: so Discord tells people of their guilds."""
+    bits = guild.roles[guild.id].permissions
+    for role in guild.members[user.id].roles:
+        bits |= guild.roles[role].permissions
+    return bits
 
 
 def in_channel(channel: "Channel", user: "User") -> int:
