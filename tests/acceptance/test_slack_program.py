@@ -140,6 +140,32 @@ async def test_a_post_that_is_deleted_while_it_works_is_made_anew(house: House, 
     assert post.id != live.id
 
 
+@pytest.mark.parametrize("ending", ["archived", "removed", "parent deleted"])
+async def test_a_turn_whose_thread_goes_is_over_and_the_home_tab_says_so(
+    house: House, slack: Slack, ending: str
+) -> None:
+    gate = f"gone-{house.number()}"
+    thread = await begun(house, slack, "Work.", [says("At work."), at_gate(gate)])
+    await thread.shows("At work.")
+    ann, channel = slack.workspace.person("ann"), slack.workspace.find("general")
+    match ending:
+        case "archived":
+            await slack.workspace.archives(channel, by=ann)
+        case "removed":
+            await slack.workspace.removes_app(channel, by=ann)
+        case _:
+            await ann.deletes(channel.messages[thread.first])
+    house.model.open(gate)
+
+    async def told() -> bool:
+        await ann.opens_home()
+        await house.slack.settled(within=PATIENCE_S)
+        return ann.home is not None and "\nidle · " in ann.home.body["blocks"][1]["text"]["text"]
+
+    house.slack.allow("is_archived", "not_in_channel", "channel_not_found", "thread_not_found", "message_not_found")
+    await thread.until("the home tab says that nothing works any more", told)
+
+
 async def test_what_two_bots_hear_or_hear_again_is_answered_once(house: House, slack: Slack) -> None:
     async with another_bot(house):
         thread = await begun(house, slack, "Hello.", [says("Hello to you.")])
