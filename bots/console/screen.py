@@ -17,6 +17,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from core.domain.approval import Approval, ApprovalKind, Question, decided_words, questions_of
+from core.domain.attachment import size_words
 from core.domain.describe import command_of, diff_of, risky_spans
 from core.domain.states import ApprovalState, TurnState
 from core.domain.view import ShownStep, StepState, View
@@ -60,6 +61,7 @@ def turn(view: View, *, tick: int = 0) -> RenderableType:
         parts.append(Text(plain(view.thinking).strip().splitlines()[-1][-200:], style="dim italic"))
     if view.answer.strip():
         parts.append(Padding(Markdown(plain(view.answer), hyperlinks=False), (1 if parts else 0, 0, 0, 0)))
+    parts += [Text(f"⇪ {plain(file.name)} ({size_words(file.size)})", style="cyan") for file in view.files]
     if view.error:
         style = "yellow" if view.state is TurnState.STOPPED else "red"
         parts.append(Text(plain(view.error), style=style))

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.domain import events as e
 from core.domain.approval import Approval, Question, decided_words, questions_of
+from core.domain.attachment import size_words
 from core.domain.describe import command_of, diff_of
 from core.domain.message import Message
 from core.domain.states import ApprovalState
@@ -144,5 +145,9 @@ def _words(event: e.RunEvent, at: datetime) -> list[Part]:  # noqa: PLR0911 - on
             return [Part("notice", at, text="The agent summarised the earlier part of the conversation.")]
         case e.AgentRestarted(words=words) | e.Noticed(words=words):
             return [Part("notice", at, text=words)]
+        case e.FileShared(name=name, size=size):
+            return [Part("notice", at, text=f"⇪ {name} ({size_words(size)})")]
+        case e.FileKept(name=name, why=why):
+            return [Part("notice", at, text=f"Not shared: {name}: {why}.")]
         case _:
             return []

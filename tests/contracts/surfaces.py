@@ -48,6 +48,7 @@ class Faraway(Ground, Protocol):
     """A platform behind a network, which can be full, closed or out of reach."""
 
     def lose_answer(self, call: Call) -> None: ...
+    def lose_file_answer(self) -> None: ...
     def lose_request(self, call: Call) -> None: ...
     def fill(self, call: Call, wait_s: float) -> None: ...
     async def close_place(self) -> None: ...
@@ -131,6 +132,9 @@ class SlackGround:
     def lose_answer(self, call: Call) -> None:
         self.double.faults.ambiguous(_METHODS[call])
 
+    def lose_file_answer(self) -> None:
+        self.double.faults.ambiguous("files.completeUploadExternal")
+
     def lose_request(self, call: Call) -> None:
         self.double.faults.drop(_METHODS[call])
 
@@ -201,6 +205,9 @@ class DiscordGround:
 
     def lose_answer(self, call: Call) -> None:
         self.double.faults.ambiguous(_ROUTES[call], times=_tries(call))
+
+    def lose_file_answer(self) -> None:
+        self.lose_answer(Call.SEND)
 
     def lose_request(self, call: Call) -> None:
         self.double.faults.drop(_ROUTES[call], times=_tries(call))

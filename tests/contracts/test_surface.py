@@ -379,3 +379,45 @@ async def test_every_kind_of_call_has_an_allowance_of_its_own(ground: Ground) ->
         # Reactions show no progress, so nothing need be kept from it.
         assert allowance.burst >= (1 if call is Call.MARK else len(Priority))
         assert allowance.key.startswith(ground.surface.platform.value)
+
+
+# ------------------------------------------------------------ files
+
+
+FILES = (
+    ("report.csv", b"a,b\n1,2\n"),
+    ("Übersicht 🎉.txt", "schön".encode()),
+    ("chart.png", b"\x89PNG\r\n\x1a\n\0\0"),
+    ("_!channel_ @everyone.tar.gz", b"\0" * 1000),
+    ("Makefile", b"all:\n"),
+    ("big.bin", b"\0" * (3 << 20)),
+)
+
+
+async def test_a_file_is_posted_once_and_found_by_its_mark(ground: Ground) -> None:
+    surface = ground.surface
+    before = len(await ground.posts())
+    for number, (name, data) in enumerate(FILES):
+        payload = surface.render_file(name, data)
+        assert payload == surface.render_file(name, data)
+        assert payload.is_file
+        assert list(payload.files.values()) == [data]
+        since = lately()
+        post = await surface.send(ground.place, payload, f"file{number}")
+        assert await surface.send(ground.place, payload, f"file{number}") == post
+        assert await surface.find(ground.place, f"file{number}", since) == post
+    assert await surface.find(ground.place, "file99", lately()) is None
+    assert len(await ground.posts()) == before + len(FILES)
+
+
+async def test_a_file_whose_answer_was_lost_is_found_and_not_posted_twice(faraway: Faraway) -> None:
+    surface = faraway.surface
+    payload, since = surface.render_file("report.csv", b"a,b\n"), lately()
+    before = len(await faraway.posts())
+    faraway.lose_file_answer()
+    with pytest.raises(Ambiguous):
+        await surface.send(faraway.place, payload, "file")
+    found = await surface.find(faraway.place, "file", since)
+    assert found is not None
+    assert await surface.send(faraway.place, payload, "file") == found
+    assert len(await faraway.posts()) == before + 1

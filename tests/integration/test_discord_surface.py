@@ -284,6 +284,28 @@ async def test_without_the_right_to_attach_files_the_post_says_that_they_are_mis
     assert "permission Attach Files" in stage.posts[0].text
 
 
+async def test_a_file_that_may_not_be_attached_is_refused_in_words(stage: Stage) -> None:
+    stage.ann.guild.deny("general", "ATTACH_FILES")
+    with pytest.raises(SurfaceError, match="Attach Files") as caught:
+        await stage.surface.send(stage.place, stage.surface.render_file("report.csv", b"a,b\n"), "m1")
+    assert not caught.value.retryable
+    assert not stage.posts
+
+
+async def test_a_file_keeps_its_name_and_its_bytes(stage: Stage) -> None:
+    await stage.surface.send(stage.place, stage.surface.render_file("Übersicht 🎉.png", b"\x89PNG"), "m1")
+    (attachment,) = stage.posts[0].attachments
+    assert (attachment.filename, attachment.content) == ("bersicht.png", b"\x89PNG")
+    assert "Übersicht 🎉.png · 4 bytes" in stage.posts[0].text
+
+
+async def test_a_file_that_discord_finds_too_large_is_said_to_be(stage: Stage) -> None:
+    stage.double.allow("40005")
+    large = b"\0" * (stage.surface.most_file_bytes + 1)
+    with pytest.raises(TooLarge):
+        await stage.surface.send(stage.place, stage.surface.render_file("big.bin", large), "m1")
+
+
 async def test_a_wrong_token_is_a_sentence_about_the_setting(stage: Stage) -> None:
     async with DiscordSurface.open("wrong", stage.double.api_url) as surface:
         with pytest.raises(SurfaceError, match="DISCORD_TOKEN") as caught:

@@ -73,6 +73,27 @@ async def test_a_missing_scope_is_named(slack: SlackGround) -> None:
         await slack.surface.receipt(slack.place, slack.root.ts, Receipt.ANSWERED, None)
 
 
+async def test_a_file_is_in_the_thread_with_its_name_and_its_bytes(slack: SlackGround) -> None:
+    payload = slack.surface.render_file("report.csv", b"a,b\n")
+    file = await slack.surface.send(slack.place, payload, "m1")
+    shared = slack.double.thread("general", slack.root).ours[-1]
+    assert [(one.id, one.name, one.content) for one in shared.files] == [(file, "report.csv", b"a,b\n")]
+    assert shared.shown == "report.csv · 4 bytes"
+
+
+async def test_without_the_scope_for_files_the_mend_is_said(slack: SlackGround) -> None:
+    slack.double.workspace("T1").team.scopes.discard("files:write")
+    with pytest.raises(SurfaceError, match=r"lacks the scope files:write.*OAuth & Permissions") as caught:
+        await slack.surface.send(slack.place, slack.surface.render_file("report.csv", b"a,b\n"), "m1")
+    assert not caught.value.retryable
+
+
+async def test_a_file_that_slack_finds_too_large_is_said_to_be(slack: SlackGround) -> None:
+    slack.double.faults.fail("files.getUploadURLExternal", "file_upload_size_restricted")
+    with pytest.raises(TooLarge):
+        await slack.surface.send(slack.place, slack.surface.render_file("report.csv", b"a,b\n"), "m1")
+
+
 @pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "edit_window_closed"])
 async def test_a_post_that_cannot_be_edited_is_gone(slack: SlackGround, code: str) -> None:
     post = await slack.surface.send(slack.place, hello(slack), "m1")

@@ -5,6 +5,7 @@ fails, and keeps its address in a class attribute. Here each request is bounded,
 and waits only where `gates.py` knows that Discord would refuse it. Next: `client.py`.
 """
 
+import io
 import json
 import mimetypes
 from collections.abc import AsyncIterator, Mapping
@@ -140,7 +141,7 @@ def _encoded(request: Request) -> tuple[bytes | aiohttp.FormData | None, dict[st
     form = aiohttp.FormData()
     form.add_field("payload_json", text.decode(), content_type="application/json")
     for number, (name, data) in enumerate(request.files.items()):
-        form.add_field(f"files[{number}]", data, filename=name, content_type=_kind(name, data))
+        form.add_field(f"files[{number}]", io.BytesIO(data), filename=name, content_type=_kind(name, data))
     return form, {}
 
 

@@ -7,6 +7,7 @@ Completing does not tell the message's ts, so a file's own id stands for its pos
 """
 
 import asyncio
+import io
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -44,11 +45,11 @@ def file_with(message: Mapping[str, Any], mark: str) -> str | None:
 
 async def put_bytes(session: aiohttp.ClientSession, url: str, data: bytes) -> None:
     """Send a file's bytes to the address that Slack gave for them; nobody sees them before the file is completed."""
-    kind = {"Content-Type": "application/octet-stream"}
+    kind, within = {"Content-Type": "application/octet-stream"}, aiohttp.ClientTimeout(total=UPLOAD_S)
     try:
         async with (
             asyncio.timeout(UPLOAD_S),
-            session.post(url, data=data, headers=kind, timeout=aiohttp.ClientTimeout(total=UPLOAD_S)) as answer,
+            session.post(url, data=io.BytesIO(data), headers=kind, timeout=within) as answer,
         ):
             status = answer.status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

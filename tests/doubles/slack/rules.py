@@ -107,12 +107,16 @@ _TS = re.compile(r"\d{1,12}\.\d{6}")
 _NESTED = ("blocks", "attachments", "metadata", "files", "view", "chunks", "prompts", "loading_messages")
 
 
+# What Slack documents and the client has no parameter for.
+_DOCUMENTED = {"files.completeUploadExternal": ("blocks",)}
+
+
 @functools.cache
 def known_arguments(method: str) -> frozenset[str]:
     """Arguments the real client has for a method."""
     call = getattr(AsyncWebClient, method.replace(".", "_"), None)
     names: Iterable[str] = inspect.signature(call).parameters if call else ()
-    return frozenset(names) | frozenset(REQUIRED.get(method, ())) | _ALWAYS_KNOWN
+    return frozenset(names) | frozenset((*REQUIRED.get(method, ()), *_DOCUMENTED.get(method, ()))) | _ALWAYS_KNOWN
 
 
 def decode(args: JSON) -> JSON:

@@ -43,7 +43,11 @@ def complete_upload(call: Request) -> JSON:
     places += [one for one in str(call.args.get("channels") or "").split(",") if one]
     if len(places) > 1 and call.args.get("thread_ts"):
         raise SlackError("invalid_arguments", "thread_ts goes with one channel")
-    blocks = check_blocks(call.args["blocks"]) if call.args.get("blocks") else []
+    # With a comment, blocks are ignored; at a markdown block Slack fails: python-slack-sdk issue 1756.
+    given_blocks = [] if call.args.get("initial_comment") else call.args.get("blocks") or []
+    if any(block.get("type") == "markdown" for block in given_blocks):
+        raise SlackError("internal_error")
+    blocks = check_blocks(given_blocks) if given_blocks else []
     channels = []
     for place in places:
         call.args["channel"] = place
