@@ -19,7 +19,7 @@ from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, R
 from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Place, Platform
 from core.domain.events import FileKept, FileShared, RunEvent, TurnFinished
 from core.domain.message import FileIn, Message, MessageId
-from core.domain.states import TurnState
+from core.domain.states import SandboxState, TurnState
 from core.domain.turn import Turn, TurnId, Usage
 from core.domain.view import View
 
@@ -417,6 +417,25 @@ class Deliveries(Protocol):
     """
 
     async def owed(self, scope: Scope, limit: int = 200) -> Sequence[Owed]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker has a chat, and nobody else may until then."""
+
+    worker: str
+    chat: Chat
+    until: datetime
+
+
+class Leases(Protocol):
+    """Who works on what, within somebody's scope.
+
+    * Only leases that hold, by the database's clock.
+    """
+
+    async def live(self, scope: Scope, limit: int = 500) -> Sequence[Lease]: ...
+    async def sandboxes(self, scope: Scope) -> Mapping[SandboxState, int]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,12 @@ class ArqWorkQueue:
         except Unavailable as error:
             log.warning("not_queued", chat=str(chat_id), why=str(error))
 
+    async def length(self) -> int:
+        """How many chats are in it, those being worked included. Raises `Unavailable`."""
+        with vendor_errors_as_ours():
+            async with asyncio.timeout(CALL_S):
+                return int(await self._redis.zcard(QUEUE))
+
 
 async def put(redis: ArqRedis, chat_id: ChatId) -> None:
     """Enqueue the chat's job and wake the workers."""

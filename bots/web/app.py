@@ -23,6 +23,7 @@ from bots.web.deliveries import DeliveriesPage
 from bots.web.doing import Doing
 from bots.web.doors import find_doors
 from bots.web.gate import Address, Cookies, middlewares, put_headers
+from bots.web.health import HealthPage
 from bots.web.signing_in import SigningIn
 from bots.web.streams import Streams
 from bots.web.templating import set_up_templates
@@ -40,6 +41,7 @@ from core.settings import Settings
 from core.store.audit import PostgresAudit
 from core.store.deliveries import PostgresDeliveries
 from core.store.engine import open_engine, single
+from core.store.health import PostgresLeases
 from core.store.looks import PostgresLooks
 from core.store.sessions import PostgresSessions
 from core.store.stores import stores_on
@@ -104,7 +106,10 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
         deliveries = DeliveriesPage(looks, PostgresDeliveries(engine), queue, audit)
-        site.add_routes([*deliveries.routes, *waiting.routes, *UsagePage(PostgresSpending(engine)).routes])
+        health = HealthPage(checks, PostgresLeases(engine), queue.length)
+        site.add_routes(
+            [*health.routes, *deliveries.routes, *waiting.routes, *UsagePage(PostgresSpending(engine)).routes]
+        )
         site.add_routes([*streams.routes, *doing.routes, web.static("/static", STATIC)])
         yield await _serving(stack, site, settings)
 

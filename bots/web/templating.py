@@ -18,7 +18,13 @@ from core.domain.chat import Platform
 from core.domain.describe import visible
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-PAGES: Final = (("/", "Chats"), ("/waiting", "Waiting"), ("/usage", "Usage"), ("/deliveries", "Deliveries"))
+PAGES: Final = (
+    ("/", "Chats"),
+    ("/waiting", "Waiting"),
+    ("/usage", "Usage"),
+    ("/deliveries", "Deliveries"),
+    ("/health", "Health"),
+)
 
 
 def set_up_templates(site: web.Application, doors: Sequence[Platform] = ()) -> None:
