@@ -92,6 +92,27 @@ async def test_an_agent_that_dies_again_and_again_ends_the_turn(stage: Stage, ch
     await _goes_on(chat)
 
 
+async def test_an_agent_that_dies_as_it_starts_is_started_again_at_once(stage: Stage, chat: ScriptedChat) -> None:
+    stage.provider.dying = 2
+    await chat.say("Work.", [says("Done.")])
+    await chat.is_done("Done.")
+    await _goes_on(chat)
+
+
+async def test_an_agent_that_never_starts_ends_the_turn_soon(stage: Stage, chat: ScriptedChat) -> None:
+    stage.limit(restarts=1)
+    stage.provider.dying = 2
+    await chat.say("Work.", [says("Done.")])
+    end = await chat.finishes()
+    await chat.run_ends()
+
+    assert end.state is TurnState.FAILED
+    assert end.error == (
+        "The agent's program ended while it was starting. Your messages are kept; write again to go on."
+    )
+    await _goes_on(chat)
+
+
 async def test_an_agent_that_died_between_turns_is_started_on_its_memory(stage: Stage, chat: ScriptedChat) -> None:
     stage.limit(linger_s=30.0)
     await chat.say("One.", [says("First.")])

@@ -14,11 +14,15 @@ HASTY = {
 
 
 class Provider:
-    """`core.ports.SandboxProvider` around a real one; `envs` is added to the environment of what is started."""
+    """`core.ports.SandboxProvider` around a real one.
+
+    `envs` is added to the environment of what is started; so many of the next programs, `dying`, end as they begin.
+    """
 
     def __init__(self, inner: SandboxProvider) -> None:
         self._inner = inner
         self.envs: dict[str, str] = {}
+        self.dying = 0
         self.made: list[str] = []
 
     async def create(self, metadata: Mapping[str, str], *, idempotency: str, time_s: float) -> Sandbox:
@@ -30,7 +34,7 @@ class Provider:
         return self._hasty(await self._inner.connect(sandbox_id, time_s=time_s))
 
     def _hasty(self, sandbox: Sandbox) -> Sandbox:
-        return _Started(sandbox, self.envs) if self.envs else sandbox
+        return _Started(sandbox, self) if self.envs or self.dying else sandbox
 
     async def pause(self, sandbox_id: str) -> None:
         await self._inner.pause(sandbox_id)
@@ -43,14 +47,17 @@ class Provider:
 
 
 class _Started:
-    """A sandbox that starts programs with some more environment, and is the real one for everything else."""
+    """A sandbox that starts programs as its provider was told to, and is the real one for everything else."""
 
-    def __init__(self, inner: Sandbox, envs: Mapping[str, str]) -> None:
+    def __init__(self, inner: Sandbox, told: Provider) -> None:
         self._inner = inner
-        self._envs = envs
+        self._told = told
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     async def start(self, command: str, *, envs: Mapping[str, str] | None = None) -> int:
-        return await self._inner.start(command, envs={**(envs or {}), **self._envs})
+        if self._told.dying:
+            self._told.dying -= 1
+            command = command.replace("exec ", "exit 3; exec ", 1)
+        return await self._inner.start(command, envs={**(envs or {}), **self._told.envs})

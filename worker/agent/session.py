@@ -115,9 +115,10 @@ async def open_session(
     )
     client = ClaudeSDKClient(replace(options, can_use_tool=can_use_tool), transport=transport)
     # No task group: what goes wrong in the body must leave it as it is, and these two tasks never fail.
-    tasks = [asyncio.create_task(transport.pump(), name="journal")]
+    reading = asyncio.create_task(transport.pump(), name="journal")
+    tasks = [reading]
     try:
-        await _connected(client)
+        await _connected(client, reading if is_new else None)
         tasks.append(asyncio.create_task(_drain(client), name="sdk messages"))
         yield Session(client, transport)
     finally:
@@ -128,14 +129,23 @@ async def open_session(
         await asyncio.wait(tasks, timeout=5)
 
 
-async def _connected(client: ClaudeSDKClient) -> None:
+async def _connected(client: ClaudeSDKClient, reading: "asyncio.Task[None] | None") -> None:
+    """Connect the SDK, which would wait its time for the answer of a program whose journal (`reading`) has ended."""
+    connecting = asyncio.ensure_future(client.connect())
     try:
         async with asyncio.timeout(INITIALIZE_S):
-            await client.connect()
+            await asyncio.wait({connecting, reading or connecting}, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise AgentError("The agent's program ended while it was starting.")
+            await connecting
+    except AgentError:
+        raise
     except TimeoutError as error:
         raise AgentError("The agent's program did not start in time.") from error
     except Exception as error:
         raise AgentError(f"The agent's program could not be started: {error}") from error
+    finally:
+        connecting.cancel()
 
 
 async def _drain(client: ClaudeSDKClient) -> None:
