@@ -28,6 +28,19 @@ _HIDDEN: Final = "[hidden]"
 _SAFE: Final = (bool, int, float, type(None))
 
 
+class Changing:
+    """A value on every line of several tasks that changes while they live: bound once, set from any of them.
+
+    A context variable that one task binds anew is not seen by tasks that were begun before.
+    """
+
+    def __init__(self) -> None:
+        self.value = ""
+
+    def __repr__(self) -> str:
+        return self.value
+
+
 def hide_secrets(_logger: Any, _name: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: replace what looks like a credential, or is called one, anywhere in the record."""
     for key, value in record.items():

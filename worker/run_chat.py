@@ -29,6 +29,7 @@ from core.errors import (
     ThreadworkError,
     Unavailable,
 )
+from core.log import Changing
 from core.ports import Sandbox, WakeKind
 from worker.agent import process
 from worker.agent.questions import Asking
@@ -61,23 +62,25 @@ async def run_chat(tools: Tools, chat_id: ChatId) -> None:
         return
     chat, fence = taken
     hold = Hold(tools.stores.chats, fence, tools.limits.lease_s)
-    bound = structlog.contextvars.bound_contextvars(chat=str(chat_id), key=chat.place.key, epoch=fence.epoch)
-    try:
-        with bound:
-            await _hold_and_work(tools, chat, hold)
-    except BaseExceptionGroup as group:
-        fenced, rest = group.split(Fenced)
-        if rest is not None:
-            raise rest.exceptions[0] from group
-        log.warning("run_fenced", chat=str(chat_id), why=str(fenced))
-    finally:
-        await hold.release()
+    turn = Changing()
+    with structlog.contextvars.bound_contextvars(
+        tenant=str(chat.tenant_id), chat=str(chat_id), key=chat.place.key, epoch=fence.epoch, turn=turn
+    ):
+        try:
+            await _hold_and_work(tools, chat, hold, turn)
+        except BaseExceptionGroup as group:
+            fenced, rest = group.split(Fenced)
+            if rest is not None:
+                raise rest.exceptions[0] from group
+            log.warning("run_fenced", why=str(fenced))
+        finally:
+            await hold.release()
 
 
-async def _hold_and_work(tools: Tools, chat: Chat, hold: Hold) -> None:
+async def _hold_and_work(tools: Tools, chat: Chat, hold: Hold, turn: Changing) -> None:
     surface = tools.surfaces[chat.place.platform]
     presenter = Presenter(surface, tools.stores, tools.budget, hold, chat.place)
-    run = ChatRun(tools, chat, hold, presenter)
+    run = ChatRun(tools, chat, hold, presenter, turn)
     async with asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(hold.keep()), tasks.create_task(presenter.run())]
         async with tools.control.listen(chat.id) as wakes:
@@ -89,15 +92,16 @@ async def _hold_and_work(tools: Tools, chat: Chat, hold: Hold) -> None:
 
 
 class ChatRun:
-    """One run of one chat."""
+    """One run of one chat. `logged`: the turn that its log lines name."""
 
-    def __init__(self, tools: Tools, chat: Chat, hold: Hold, presenter: Presenter) -> None:
+    def __init__(self, tools: Tools, chat: Chat, hold: Hold, presenter: Presenter, logged: Changing) -> None:
         self._tools = tools
         self._stores = tools.stores
         self._chat = chat
         self._seat = chat.seat
         self._hold = hold
         self._presenter = presenter
+        self._logged = logged
         self._mailbox: Mailbox[MailItem] = Mailbox()
         self._known: set[str] = set()
         self._away_since: float | None = None
@@ -121,12 +125,14 @@ class ChatRun:
             await self._telling(turn).catch_up()
 
     def _telling(self, turn: Turn) -> Telling:
+        self._logged.value = str(turn.id)
         return Telling(turn, self._stores, self._tools.bus, self._hold, self._presenter)
 
     async def _begun(self, queued: Sequence[Message]) -> Telling:
         """A new turn with these messages."""
         turn = await self._stores.turns.begin(self._hold.fence, [message.id for message in queued])
         telling = self._telling(turn)
+        log.info("turn_began", messages=len(queued))
         await telling.began()
         return telling
 

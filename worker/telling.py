@@ -81,6 +81,7 @@ class Telling:
             self.asks[str(approval.id)] = approval
         # The store withdrew what was still asked, and numbered that before the end.
         stored = await self._stores.turns.events(self.turn.id, after=seq - 1)
+        log.info("turn_ended", state=end.state, seconds=round(end.duration_s, 1))
         await self._out([recorded.event for recorded in stored])
         self._presenter.mark_messages()
 
