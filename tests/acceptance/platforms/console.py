@@ -144,6 +144,8 @@ class Console:
 def _post(row: ConsolePost) -> Post:
     body = row.body
     kept: list[Any]
+    if body["kind"] == "file":
+        return Post(row.id, str(body["words"]), (), row.edits)
     if body["kind"] == "turn":
         kept = [body["text"], body["error"], body["status"], *body["notices"]]
         offers: Sequence[str] = ("Stop",) if body["state"] in _UNDER_WAY else ()

@@ -169,3 +169,15 @@ async def test_a_command_begins_a_chat(house: House, platform: Platform) -> None
 
     await thread.say("More.", [says("More of it.")])
     await thread.is_over("More of it.")
+
+
+async def test_a_file_that_the_agent_leaves_in_its_outbox_reaches_the_thread(begin: Begin) -> None:
+    thread = await begin("Make it.", [bash("mkdir -p outbox && echo a,b > outbox/report.csv")], [says("It is made.")])
+    await thread.press("Allow once")
+    await thread.is_over("It is made.")
+    await thread.shows("4 bytes")
+    assert await thread.posted() == 3
+
+    await thread.say("Again?", [bash("ls")], [says("It is as it was.")])
+    await thread.is_over("It is as it was.")
+    assert await thread.posted() == 4
