@@ -33,8 +33,9 @@ Bang = Callable[[str, str, Place, Workspace], Awaitable[bool]]
 ASIDE: Final = "!aside"
 NOTHING_SAID: Final = "(I was called here without a word. Please read what was said, and help.)"
 TOO_LATE: Final = "The agent has that message already, as it was. Write what changed as a new message."
-# The database may be starting anew: so many seconds are waited before each further try.
-RETRY_S: Final = (0.3, 0.7, 1.5, 3.0)
+# The database may be starting anew: so many seconds are waited before each further try. All of it is over before Slack
+# sends an event for the third time, which is a minute later.
+RETRY_S: Final = (0.3, 0.7, 1.2, 1.8)
 LOOK_AGAIN_S: Final = 2.5
 _MOST_KNOWN: Final = 10_000
 

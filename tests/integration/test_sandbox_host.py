@@ -245,7 +245,7 @@ async def test_what_was_stopped_before_a_pause_stays_stopped_after_it(make: Make
     await sandbox.commands.run(f"kill -STOP {stopped.pid}")
 
     async def is_stopped() -> bool:
-        return (await sandbox.commands.run(state)).stdout == "T\n"
+        return bool((await sandbox.commands.run(state)).stdout == "T\n")
 
     await until(is_stopped)
 

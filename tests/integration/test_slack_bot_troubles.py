@@ -74,12 +74,25 @@ async def test_a_message_is_acknowledged_once_it_is_kept_and_not_before(scene: S
     assert len(await scene.messages(asked)) == 1
 
 
+async def test_a_message_that_takes_long_to_keep_is_acknowledged_when_it_comes_again(
+    scene: Scene, database_url: str
+) -> None:
+    async with locked(database_url, messages.name):
+        asked = await scene.ann.mentions("general", "go")
+        await scene.slack.until(lambda: scene.slack.delivery.again, within=60)
+    await scene.slack.settled(within=60)
+    assert not scene.slack.delivery.given_up
+    assert len(await scene.messages(asked)) == 1
+    assert len(scene.slack.calls("users.info")) == 1
+
+
 async def test_while_the_database_is_away_people_are_told_that_nothing_was_taken(
     scene: Scene, database_url: str
 ) -> None:
     known = await scene.ann.mentions("general", "go")
     await scene.seen(known)
     elsewhere = await scene.ann.says("general", "lunch?")
+    scene.slack.delivery.retry_delays = (0.0, 1.0, 300.0)
     async with database_away(database_url):
         asked = await scene.ann.mentions("general", "and go")
         more = await scene.ann.says("general", "and on", thread_ts=known.ts)

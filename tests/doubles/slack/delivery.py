@@ -47,6 +47,7 @@ class Delivery:
         self.interactions: list[JSON] = []
         self.manifest: Manifest | None = None
         self.given_up: list[JSON] = []
+        self.again: list[JSON] = []  # what had to be sent once more
         self.held: list[float] = []  # the next events wait so many seconds each, and so change their order
         self._record = record
         self._session: aiohttp.ClientSession | None = None
@@ -78,11 +79,12 @@ class Delivery:
             outcome = await self._send("events_api", payload, attempt)
             if outcome.kind == "acked":
                 return
-            if outcome.kind == "late":
-                self._record.broke("not_acked", "events", f"{payload['event']['type']} {payload['event_id']}")
             if attempt >= len(self.retry_delays):
+                # One that is late may mean to have it again; one that never comes lost it.
+                self._record.broke("not_acked", "events", f"{payload['event']['type']} {payload['event_id']}")
                 self.given_up.append(payload)
                 return
+            self.again.append(payload)
             # After a cut socket the next delivery waits for a connection anyway.
             is_waiting = outcome.kind == "late" or self.events_url is not None
             await asyncio.sleep(self.retry_delays[attempt] if is_waiting else 0)
