@@ -12,10 +12,12 @@ from typing import Any, Final
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
+from markupsafe import Markup
 
 from bots.web.visitors import visitor_of
 from core.domain.chat import Platform
 from core.domain.describe import visible
+from core.surfaces.inline_code import code_spans
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 PAGES: Final = (
@@ -39,7 +41,7 @@ def set_up_templates(site: web.Application, doors: Sequence[Platform] = ()) -> N
         finalize=_shown,
     )
     environment.globals["doors"] = [one.value for one in doors]
-    environment.filters.update(when=when, usd=usd, seconds=seconds, tokens=tokens)
+    environment.filters.update(when=when, usd=usd, seconds=seconds, tokens=tokens, inline=inline)
 
 
 def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
@@ -51,6 +53,15 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
 def _shown(value: Any) -> Any:
     """A value as it goes into a page: text with nothing invisible in it."""
     return visible(value) if type(value) is str else value
+
+
+def inline(text: str) -> Markup:
+    """A text whose inline code looks like code; nothing else in it is markup."""
+    shown = Markup("")
+    for part, is_code in code_spans(visible(text)):
+        ticks = len(part) - len(part.lstrip("`")) if is_code else 0
+        shown += Markup("<code>{}</code>").format(part[ticks:-ticks].strip(" ")) if is_code else part
+    return shown
 
 
 def when(moment: datetime | None) -> str:
