@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -20,9 +20,9 @@ from core.bus.connection import open_redis
 from core.bus.control import open_control
 from core.bus.events import RedisEventBus
 from core.crypto import find_secret
-from core.domain.chat import ChatId, Platform
+from core.domain.chat import ChatId, Place, Platform
 from core.errors import Misconfigured
-from core.ports import FileSource, Stores, Surface
+from core.ports import EditBudget, FileSource, Stores, Surface
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.console import PostgresConsoleThreads
@@ -62,13 +62,14 @@ async def open_worker(
         stores = stores_on(engine)
         provider = E2BProvider(_server(settings))
         secret = find_secret(_secret_text(settings), settings.threadwork_data_dir)
-        surfaces, files = await _open_surfaces(settings, engine, stack)
+        budget = RedisEditBudget(redis)
+        surfaces, files = await _open_surfaces(settings, engine, budget, stack)
         access = Access(partial(mint_token, secret), settings.threadwork_public_url, _key_inside(settings))
         made = Tools(
             stores=stores,
             bus=RedisEventBus(redis),
             control=control,
-            budget=RedisEditBudget(redis),
+            budget=budget,
             surfaces=surfaces,
             provider=provider,
             seating=Seating(provider, access, bring_cli),
@@ -139,7 +140,7 @@ def _load() -> Callable[[Tools, ChatId], Awaitable[None]]:
 
 
 async def _open_surfaces(
-    settings: Settings, engine: AsyncEngine, stack: AsyncExitStack
+    settings: Settings, engine: AsyncEngine, budget: EditBudget, stack: AsyncExitStack
 ) -> tuple[Mapping[Platform, Surface], Mapping[Platform, FileSource]]:
     """The surfaces of the platforms that are set up, and where their files are, closed with `stack`.
 
@@ -148,11 +149,10 @@ async def _open_surfaces(
     surfaces: dict[Platform, Surface] = {Platform.CONSOLE: ConsoleSurface(PostgresConsoleThreads(engine))}
     files: dict[Platform, FileSource] = {}
     if settings.slack_bot_token is not None or settings.slack_client_id is not None:
-        from core.surfaces.slack.client import SlackSurface
         from core.surfaces.slack.files import SlackFiles
 
         token_of = await _slack_tokens(settings, engine, stack)
-        opened = SlackSurface.open(token_of, settings.slack_api_url)
+        opened = _slack_surface(settings, token_of, partial(_starter_of, stores_on(engine)), budget)
         surfaces[Platform.SLACK] = await stack.enter_async_context(opened)
         files[Platform.SLACK] = await stack.enter_async_context(SlackFiles.open(token_of, settings.slack_api_url))
     if settings.discord_token is not None:
@@ -165,6 +165,27 @@ async def _open_surfaces(
         )
         files[Platform.DISCORD] = await stack.enter_async_context(DiscordFiles.open(settings.discord_api_url))
     return surfaces, files
+
+
+def _slack_surface(
+    settings: Settings,
+    token_of: Callable[[str], Awaitable[str]],
+    recipient_of: Callable[[Place], Awaitable[str | None]],
+    budget: EditBudget,
+) -> AbstractAsyncContextManager[Surface]:
+    """The surface that SLACK_STREAMING asks for."""
+    from core.surfaces.slack.client import SlackSurface
+    from core.surfaces.slack.streaming import SlackStreamingSurface
+
+    if settings.slack_streaming == "edit":
+        return SlackSurface.open(token_of, settings.slack_api_url)
+    return SlackStreamingSurface.open(token_of, settings.slack_api_url, recipient_of=recipient_of, budget=budget)
+
+
+async def _starter_of(stores: Stores, place: Place) -> str | None:
+    """Who began the chat, by the platform's id."""
+    chat = await stores.chats.by_key(place.key)
+    return next(iter(chat.settings.may_decide), None) if chat is not None else None
 
 
 async def _slack_tokens(

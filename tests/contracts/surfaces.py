@@ -1,7 +1,8 @@
 """Every surface on ground of its own: a thread with a person in it, and a platform that can be told to go wrong."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +19,7 @@ from core.surfaces.markdown import ZERO_WIDTH
 from core.surfaces.slack.blocks import texts_of
 from core.surfaces.slack.client import SlackSurface
 from core.surfaces.slack.receipts import EMOJI
+from core.surfaces.slack.streaming import SlackStreamingSurface
 from tests.doubles import discord
 from tests.doubles.slack import Message, Person, SlackDouble
 
@@ -157,6 +159,40 @@ async def slack_ground() -> AsyncIterator[SlackGround]:
 
         async with SlackSurface.open(token_of, double.api_url) as surface:
             yield SlackGround(surface, double, person, root)
+
+
+@dataclass(slots=True)
+class StreamingGround(SlackGround):
+    """Slack with streams: what is sent here first is a stream."""
+
+    def lose_answer(self, call: Call) -> None:
+        self.double.faults.ambiguous(_METHODS[call] if call is not Call.SEND else "chat.startStream")
+
+    def lose_request(self, call: Call) -> None:
+        self.double.faults.drop(_METHODS[call] if call is not Call.SEND else "chat.startStream")
+
+    def fill(self, call: Call, wait_s: float) -> None:
+        # Where no stream can be begun, a post is made.
+        if call is Call.SEND:
+            self.double.faults.throttle("chat.startStream", retry_after=wait_s)
+        SlackGround.fill(self, call, wait_s)
+
+
+@asynccontextmanager
+async def streaming_ground(clock: Callable[[], float] = time.monotonic) -> AsyncIterator[StreamingGround]:
+    async with SlackDouble(rates=False) as double:
+        person = double.workspace("T1").person("ann")
+        root = await person.mentions("general", "fix the build")
+
+        async def token_of(tenant: str) -> str:
+            return double.workspace(tenant).token
+
+        async def recipient_of(_place: Place) -> str:
+            return person.id
+
+        opening = SlackStreamingSurface.open(token_of, double.api_url, recipient_of=recipient_of, clock=clock)
+        async with opening as surface:
+            yield StreamingGround(surface, double, person, root)
 
 
 # ---------------------------------------------------------------- Discord

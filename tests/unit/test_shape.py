@@ -26,6 +26,8 @@ ONLY_SLACK: Final[Mapping[tuple[str, str], str]] = {
     ("bots", "people"): "an event names a person by an id alone; Discord tells name and roles",
     ("bots", "workspaces"): "a workspace is its token; Discord's counterpart is `servers`",
     ("core/surfaces", "blocks"): "Block Kit; Discord's counterpart is `components`",
+    ("core/surfaces", "cards"): "what a stream shows; Discord has no streams",
+    ("core/surfaces", "streaming"): "posts that Slack itself shows being written",
     ("core/surfaces", "tokens"): "the tokens of the workspaces",
 }
 ONLY_DISCORD: Final[Mapping[tuple[str, str], str]] = {
@@ -72,12 +74,16 @@ NAMES: Final[Mapping[tuple[str, str], tuple[set[str], set[str], str]]] = {
         {"waiting"},
         "links have a markup of their own, and the command may have another name",
     ),
-    ("core/surfaces", "pieces"): ({"inert_pieces"}, {"beginning"}, "blocks are cut by size; long answers are files"),
+    ("core/surfaces", "pieces"): (
+        {"end_of", "inert_pieces"},
+        {"beginning"},
+        "blocks and streams are cut by size; long answers are files",
+    ),
     ("core/surfaces", "plainly"): (set(), {"classic", "unattached"}, "posts without components, and without files"),
     ("core/surfaces", "refusals"): (
-        set(),
+        {"StillStreaming"},
         {"code_of", "is_global", "retry_after_s"},
-        "Slack's SDK reads its answers; Discord's are read here",
+        "Slack has streams, and its SDK reads its answers; Discord's are read here",
     ),
     ("core/surfaces", "sharing"): (
         {"file_with", "marked", "put_bytes"},

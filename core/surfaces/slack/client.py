@@ -9,7 +9,7 @@ post whose answer was lost is there is looked up before it is sent again. Next: 
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self, TypeVar
@@ -28,7 +28,7 @@ from core.surfaces.slack import sharing
 from core.surfaces.slack.approvals import render_approval
 from core.surfaces.slack.plainly import plainly
 from core.surfaces.slack.receipts import EMOJI
-from core.surfaces.slack.refusals import error_of
+from core.surfaces.slack.refusals import StillStreaming, error_of
 from core.surfaces.slack.render import render
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,10 @@ Value = TypeVar("Value")
 API_URL: Final = "https://slack.com/api/"
 CALL_S: Final = 20.0
 EVENT_TYPE: Final = "threadwork_post"
+# What takes no metadata while it is written has its mark as the id of a block.
+MARKED_BLOCK: Final = "threadwork_post_"
+# What Slack answers where there is no stream to stop any more.
+_STREAM_OVER: Final = ("message_not_in_streaming_state", "stopped_by_user")
 _REMEMBERED: Final = 5_000
 _PAGE: Final = 200
 _PAGES: Final = 50
@@ -117,11 +121,10 @@ class SlackSurface:
         return made
 
     async def _post(self, place: Place, payload: Payload, mark: str) -> str:
-        metadata = {"event_type": EVENT_TYPE, "event_payload": {"mark": mark}}
         arguments = {
             "channel": place.channel,
             "thread_ts": place.thread,
-            "metadata": metadata,
+            "metadata": _metadata(mark),
             "unfurl_links": False,
             "unfurl_media": False,
         }
@@ -159,7 +162,7 @@ class SlackSurface:
                 },
             )
             for message in answer.get("messages") or ():
-                if _mark_of(message) == mark:
+                if _has_mark(message, mark):
                     return str(message["ts"])
                 if (file := sharing.file_with(message, mark)) is not None:
                     return file
@@ -169,8 +172,21 @@ class SlackSurface:
         raise Ambiguous("The thread is too long to look through for a post.")
 
     async def edit(self, place: Place, external_id: str, payload: Payload) -> None:
-        """Change a post. Raises `PostGone`."""
-        await self._put(place, "chat.update", payload.body, {"channel": place.channel, "ts": external_id})
+        """Change a post. One that is still a stream is ended first. Raises `PostGone`."""
+        about = {"channel": place.channel, "ts": external_id}
+        try:
+            await self._put(place, "chat.update", payload.body, about)
+        except StillStreaming:
+            # Whoever began it is gone, and with it the knowledge of how far it was written.
+            await self._stop_stream(place, external_id)
+            await self._put(place, "chat.update", payload.body, about)
+
+    async def _stop_stream(self, place: Place, ts: str, mark: str | None = None) -> None:
+        """End a stream where it stands; one that is over is no error."""
+        about: dict[str, Any] = {"channel": place.channel, "ts": ts}
+        if mark is not None:
+            about["metadata"] = _metadata(mark)
+        await self._call(place, "chat.stopStream", about, fine=_STREAM_OVER)
 
     async def delete(self, place: Place, external_id: str) -> None:
         """Take a post away; one that is gone is no error."""
@@ -190,9 +206,9 @@ class SlackSurface:
             return
         new, old = EMOJI[receipt], EMOJI[before or Receipt.QUEUED]
         about = {"channel": place.channel, "timestamp": message}
-        await self._call(place, "reactions.add", about | {"name": new}, fine="already_reacted")
+        await self._call(place, "reactions.add", about | {"name": new}, fine=("already_reacted",))
         if new != old:
-            await self._call(place, "reactions.remove", about | {"name": old}, fine="no_reaction")
+            await self._call(place, "reactions.remove", about | {"name": old}, fine=("no_reaction",))
 
     async def _known(self, place: Place, mark: str) -> str | None:
         """The post with this mark, if this process has made it."""
@@ -214,9 +230,9 @@ class SlackSurface:
             return await self._call(place, method, {**arguments, **plainly(dict(body))})
 
     async def _call(
-        self, place: Place, method: str, arguments: Mapping[str, Any], *, fine: str | None = None
+        self, place: Place, method: str, arguments: Mapping[str, Any], *, fine: Collection[str] = ()
     ) -> dict[str, Any]:
-        """One call. A refusal with the code `fine` is none."""
+        """One call. A refusal with one of the codes `fine` is none."""
         client = AsyncWebClient(
             token=await self._token_of(place.tenant),
             base_url=self._api_url,
@@ -228,7 +244,7 @@ class SlackSurface:
             answer = await client.api_call(method, **_passed(method, arguments))
         except SlackApiError as error:
             status, answered, headers = _refusal(error.response)
-            if fine is not None and answered.get("error") == fine:
+            if answered.get("error") in fine:
                 return answered
             raise error_of(method, status, answered, headers) from error
         except aiohttp.ClientConnectorError as error:
@@ -246,12 +262,16 @@ def _passed(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"params" if method.startswith(("conversations.", "files.")) else "json": dict(arguments)}
 
 
-def _mark_of(message: Mapping[str, Any]) -> str | None:
+def _metadata(mark: str) -> dict[str, Any]:
+    return {"event_type": EVENT_TYPE, "event_payload": {"mark": mark}}
+
+
+def _has_mark(message: Mapping[str, Any], mark: str) -> bool:
+    """Whether a message is the post with this mark: in its metadata, or as the id of a block."""
     metadata = message.get("metadata") or {}
-    if metadata.get("event_type") != EVENT_TYPE:
-        return None
-    mark = (metadata.get("event_payload") or {}).get("mark")
-    return mark if isinstance(mark, str) else None
+    if metadata.get("event_type") == EVENT_TYPE and (metadata.get("event_payload") or {}).get("mark") == mark:
+        return True
+    return any(block.get("block_id") == f"{MARKED_BLOCK}{mark}" for block in message.get("blocks") or ())
 
 
 def _refusal(response: Any) -> tuple[int, dict[str, Any], Mapping[str, str]]:

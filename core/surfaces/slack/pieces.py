@@ -7,18 +7,30 @@ from collections.abc import Iterator
 from typing import Final
 
 from core.surfaces.markdown import MIN_LIMIT, fence_after, split
-from core.surfaces.slack.blocks import units
+from core.surfaces.slack.blocks import cut, units
 from core.surfaces.slack.escaping import inert
 from core.surfaces.tables import table_end
 
 # Slack's own table block takes so many; it is not written that a table in Markdown may have more.
 _ROWS: Final = 99
+_INFO: Final = 60
 
 
 def inert_pieces(text: str, limit: int) -> list[str]:
     """The pieces of a text that is not trusted. A few characters of no width may make a piece a little longer."""
     # Once more after cutting: what is a code block in the whole may be none in a piece.
     return [inert(piece) for piece in pieces(inert(text), limit)]
+
+
+def end_of(text: str, limit: int) -> tuple[int, str]:
+    """Where about the last `limit` of a text begin, at a line if one is near, and the fence it begins within."""
+    if units(text) <= limit:
+        return 0, ""
+    start = len(text) - limit
+    if (line := text.find("\n", start, start + 1_000)) >= 0:
+        start = line + 1
+    fence = fence_after(text[:start].rstrip("\n")) if "```" in text or "~~~" in text else None
+    return start, cut(fence.opening.strip(), _INFO) + "\n" if fence else ""
 
 
 def pieces(text: str, limit: int) -> list[str]:

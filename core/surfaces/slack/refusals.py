@@ -62,6 +62,12 @@ _PERHAPS_DONE: Final = frozenset(
 _NO_WAIT_TOLD: Final = 30.0
 
 
+class StillStreaming(SurfaceError):
+    """The post is a stream that is still open, which takes no edit."""
+
+    code = "still_streaming"
+
+
 def error_of(method: str, status: int, answer: Mapping[str, Any], headers: Mapping[str, str]) -> ThreadworkError:
     """The error that a refused call is to us."""
     code = str(answer.get("error") or "")
@@ -75,7 +81,8 @@ def error_of(method: str, status: int, answer: Mapping[str, Any], headers: Mappi
         return PostGone(f"The post is deleted, or can no longer be changed ({code}).")
     if code in FORMAT:
         return TooLarge(f"Slack finds the post too long or malformed ({code}{_details(answer)}).")
-    return SurfaceError(_words(method, status, code, answer))
+    kind = StillStreaming if code == "streaming_state_conflict" else SurfaceError
+    return kind(_words(method, status, code, answer))
 
 
 def _words(method: str, status: int, code: str, answer: Mapping[str, Any]) -> str:

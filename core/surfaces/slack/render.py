@@ -12,7 +12,7 @@ from core.domain.states import TurnState
 from core.domain.view import ShownStep, StepState, View
 from core.ports import Payload
 from core.surfaces.facts import footer, task_list
-from core.surfaces.markdown import balance, fence_after
+from core.surfaces.markdown import balance
 from core.surfaces.presses import Press, Verb
 from core.surfaces.slack.blocks import (
     MARKDOWN,
@@ -26,13 +26,11 @@ from core.surfaces.slack.blocks import (
     one_line,
     post,
     section,
-    units,
 )
 from core.surfaces.slack.escaping import code, escape, inert
-from core.surfaces.slack.pieces import inert_pieces
+from core.surfaces.slack.pieces import end_of, inert_pieces
 
 _TAIL: Final = 3_000
-_INFO: Final = 60
 _TASKS: Final = 10
 _STEPS: Final = 5
 _NOTICES: Final = 3
@@ -88,14 +86,8 @@ def _step(step: ShownStep) -> str:
 
 def _tail(answer: str) -> str:
     """The end of what was written so far, as Markdown that is whole in itself."""
-    if units(answer) <= _TAIL:
-        return balance(inert(answer)).strip()
-    start = len(answer) - _TAIL
-    if (line := answer.find("\n", start, start + 1_000)) >= 0:
-        start = line + 1
-    fence = fence_after(answer[:start].rstrip("\n")) if "```" in answer or "~~~" in answer else None
-    opening = cut(fence.opening.strip(), _INFO) + "\n" if fence else ""
-    return "…\n\n" + balance(inert(opening + answer[start:])).strip()
+    start, opening = end_of(answer, _TAIL)
+    return ("…\n\n" if start else "") + balance(inert(opening + answer[start:])).strip()
 
 
 # ---------------------------------------------------------------- once it is over
