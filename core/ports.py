@@ -439,6 +439,28 @@ class Leases(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """What the rows of everybody say together. What ended, was spent and was decided is that of the day (UTC)."""
+
+    unfinished: Mapping[TurnState, int]
+    ended: Mapping[TurnState, int]
+    usage: Usage
+    cost_usd: Decimal
+    approvals_waiting: int
+    decisions: "Spread"
+
+
+class Overview(Protocol):
+    """Sums over everybody's rows, without a name in them, for whoever watches.
+
+    * Every state has its number, also when that is nothing.
+    * A day's sums only grow, until the next day begins.
+    """
+
+    async def figures(self) -> Figures: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """The store, one repository per aggregate."""
 
@@ -550,6 +572,55 @@ class EditBudget(Protocol):
     async def spend(self, allowance: Allowance, priority: Priority) -> None: ...
     async def try_spend(self, allowance: Allowance, priority: Priority) -> float: ...
     async def penalise(self, allowance: Allowance, seconds: float) -> None: ...
+
+
+class Count(StrEnum):
+    """What only the processes that do it know of, counted."""
+
+    POSTS_SENT = "posts_sent"
+    EDITS_SENT = "edits_sent"
+    EDITS_SAVED = "edits_saved"
+    RATE_LIMITED = "rate_limited"
+
+
+class Span(StrEnum):
+    """What takes time: from a message's acceptance to its turn's begin, and from there to the first text."""
+
+    START = "start"
+    FIRST_TEXT = "first_text"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How long something took, so many times: `counts` of those up to each of `bounds`, in seconds, and of the rest."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What all processes counted, by platform, and how many workers are alive."""
+
+    counts: Mapping[tuple[Count, Platform], int]
+    spans: Mapping[tuple[Span, Platform], Spread]
+    workers: int
+
+
+class Counters(Protocol):
+    """Counts what no row tells, for whoever watches. Nothing depends on it.
+
+    * `add` and `took` return at once, wait for nobody and never raise, whatever becomes of Redis.
+    * What was counted is in `read` about a second later, summed over all processes; nothing is counted twice.
+    * While Redis is away what is counted may be lost; counting goes on when it is back.
+    * What is kept does not grow, however much is counted.
+    * A worker that counts is alive in `read`, and no longer is so half a minute after its end.
+    """
+
+    def add(self, count: Count, platform: Platform, by: int = 1) -> None: ...
+    def took(self, span: Span, platform: Platform, seconds: float) -> None: ...
+    async def read(self) -> Counted: ...
 
 
 # ---------------------------------------------------------------- surfaces

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.bus.budget import RedisEditBudget
 from core.bus.connection import open_redis
 from core.bus.control import open_control
+from core.bus.counters import open_counters
 from core.bus.events import RedisEventBus
 from core.crypto import find_secret
 from core.domain.chat import ChatId, Place, Platform
@@ -76,6 +77,7 @@ async def open_worker(
             limits=limits_of(settings),
             worker=name,
             files=files,
+            counters=await stack.enter_async_context(open_counters(redis, name)),
         )
         tools = wrap(made)
         sweeper = Sweeper(stores, provider, queue, settings)

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from core.domain.chat import Place
 from core.domain.turn import TurnId
 from core.errors import Ambiguous, PostGone, RateLimited
-from core.ports import Call, EditBudget, Payload, Post, Posts, PostState, Priority, Surface
+from core.ports import Call, Count, Counters, EditBudget, Payload, Post, Posts, PostState, Priority, Surface
 from worker.hold import Hold
 
 CALL_S: Final = 30.0
@@ -29,12 +29,15 @@ Answer = TypeVar("Answer")
 class Posting:
     """Posts of one chat, one run long."""
 
-    def __init__(self, surface: Surface, posts: Posts, budget: EditBudget, hold: Hold, place: Place) -> None:
+    def __init__(
+        self, surface: Surface, posts: Posts, budget: EditBudget, hold: Hold, place: Place, *, counters: Counters
+    ) -> None:
         self.surface = surface
         self._posts = posts
         self._budget = budget
         self._hold = hold
         self._place = place
+        self._counters = counters
 
     async def put(self, turn_id: TurnId, known: dict[str, Post], slot: str, payload: Payload) -> None:
         """Send or edit one post, so that its slot shows `payload`. `known` holds the turn's posts, and is kept true."""
@@ -94,12 +97,15 @@ class Posting:
         await self._hold.confirm()
         try:
             async with asyncio.timeout(within_s):
-                return await call
+                answer = await call
         except TimeoutError as error:
             raise Ambiguous("The platform did not answer in time.") from error
         except RateLimited as error:
+            self._counters.add(Count.RATE_LIMITED, self._place.platform)
             await self._budget.penalise(self.surface.allowance(self._place, kind), error.retry_after_s)
             raise
+        self._counters.add(Count.EDITS_SENT if kind is Call.EDIT else Count.POSTS_SENT, self._place.platform)
+        return answer
 
 
 def fingerprint(payload: Payload) -> str:

@@ -13,13 +13,14 @@ from typing import Final
 
 import structlog
 
+from core.bus.counters import LocalCounters
 from core.domain.approval import Approval
 from core.domain.chat import Place
 from core.domain.states import ApprovalState
 from core.domain.turn import TurnId
 from core.domain.view import View
 from core.errors import Fenced, PlaceGone, RateLimited, ThreadworkError, TooLarge
-from core.ports import Call, EditBudget, Fence, Payload, Post, Priority, Stores, Surface
+from core.ports import Call, Count, Counters, EditBudget, Fence, Payload, Post, Priority, Span, Stores, Surface
 from worker.hold import Hold
 from worker.posting import Posting, fingerprint
 from worker.receipts import Receipts
@@ -55,7 +56,16 @@ class _Wanted:
 class Presenter:
     """Shows the turns of one chat, one run long."""
 
-    def __init__(self, surface: Surface, stores: Stores, budget: EditBudget, hold: Hold, place: Place) -> None:
+    def __init__(
+        self,
+        surface: Surface,
+        stores: Stores,
+        budget: EditBudget,
+        hold: Hold,
+        place: Place,
+        *,
+        counters: Counters | None = None,
+    ) -> None:
         self._surface = surface
         self._stores = stores
         self._budget = budget
@@ -65,14 +75,18 @@ class Presenter:
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
-        self.posting = Posting(surface, stores.posts, budget, hold, place)
-        self.receipts = Receipts(surface, stores.messages, budget, hold, place)
+        self._counters = counters or LocalCounters()
+        self.posting = Posting(surface, stores.posts, budget, hold, place, counters=self._counters)
+        self.receipts = Receipts(surface, stores.messages, budget, hold, place, counters=self._counters)
 
     def show(self, turn_id: TurnId, view: View, asks: Mapping[str, Approval]) -> None:
         """Say what should be on screen of a turn from now on. Returns at once."""
         wanted = self._wanted.get(turn_id)
         if wanted is None:
             wanted = self._wanted[turn_id] = _Wanted(view)
+        elif wanted.is_dirty:
+            # What was to be shown before this never will be: one edit shows both.
+            self._counters.add(Count.EDITS_SAVED, self._place.platform)
         wanted.view, wanted.asks, wanted.is_dirty = view, dict(asks), True
         self._tell()
 
@@ -85,6 +99,10 @@ class Presenter:
     def fence(self) -> Fence:
         """The right to write that this run has."""
         return self._hold.fence
+
+    def took(self, span: Span, seconds: float) -> None:
+        """Count how long something of this chat took. Returns at once."""
+        self._counters.took(span, self._place.platform, seconds)
 
     def _tell(self) -> None:
         self._settled.clear()

@@ -14,7 +14,7 @@ from core.domain.chat import Place
 from core.domain.message import FROM_PAGE, Message, MessageId
 from core.domain.states import MessageState
 from core.errors import RateLimited, SurfaceError
-from core.ports import Call, EditBudget, Messages, Priority, Receipt, Surface
+from core.ports import Call, Count, Counters, EditBudget, Messages, Priority, Receipt, Surface
 from worker.hold import Hold
 
 log = structlog.get_logger(__name__)
@@ -33,12 +33,15 @@ _WANTED: Final = {
 class Receipts:
     """Brings the receipts of one chat's messages up to date."""
 
-    def __init__(self, surface: Surface, messages: Messages, budget: EditBudget, hold: Hold, place: Place) -> None:
+    def __init__(
+        self, surface: Surface, messages: Messages, budget: EditBudget, hold: Hold, place: Place, *, counters: Counters
+    ) -> None:
         self._surface = surface
         self._messages = messages
         self._budget = budget
         self._hold = hold
         self._place = place
+        self._counters = counters
         self.steered: set[MessageId] = set()
         self._doubtful: set[MessageId] = set()
         self.is_dirty = True
@@ -67,6 +70,7 @@ class Receipts:
                 try:
                     await self._change(message, shown)
                 except RateLimited as error:
+                    self._counters.add(Count.RATE_LIMITED, self._place.platform)
                     # The bot and other workers react there, too: they stay away for as long. Answers need not wait.
                     await self._budget.penalise(allowance, error.retry_after_s)
                     self.is_dirty = True

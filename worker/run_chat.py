@@ -79,7 +79,7 @@ async def run_chat(tools: Tools, chat_id: ChatId) -> None:
 
 async def _hold_and_work(tools: Tools, chat: Chat, hold: Hold, turn: Changing) -> None:
     surface = tools.surfaces[chat.place.platform]
-    presenter = Presenter(surface, tools.stores, tools.budget, hold, chat.place)
+    presenter = Presenter(surface, tools.stores, tools.budget, hold, chat.place, counters=tools.counters)
     run = ChatRun(tools, chat, hold, presenter, turn)
     async with asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(hold.keep()), tasks.create_task(presenter.run())]
@@ -133,7 +133,7 @@ class ChatRun:
         turn = await self._stores.turns.begin(self._hold.fence, [message.id for message in queued])
         telling = self._telling(turn)
         log.info("turn_began", messages=len(queued))
-        await telling.began()
+        await telling.began(queued)
         return telling
 
     # ------------------------------------------------------------ one seat

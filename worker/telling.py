@@ -6,6 +6,7 @@ comes meanwhile. Next: `worker/talk.py`, which decides what is told.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 from uuid import UUID
@@ -14,12 +15,21 @@ import structlog
 
 from core.domain.approval import Approval
 from core.domain.chat import AgentSeat
-from core.domain.events import FLEETING, ApprovalAsked, ApprovalSettled, MessageSteered, RunEvent, TurnFinished
-from core.domain.message import MessageId
+from core.domain.events import (
+    FLEETING,
+    ApprovalAsked,
+    ApprovalSettled,
+    MessageSteered,
+    RunEvent,
+    TextStreamed,
+    TextWritten,
+    TurnFinished,
+)
+from core.domain.message import Message, MessageId
 from core.domain.turn import Turn
 from core.domain.view import View, fold
 from core.errors import Fenced, NotFound, Unavailable
-from core.ports import EventBus, Stores
+from core.ports import EventBus, Span, Stores
 from worker.hold import Hold
 from worker.present import Presenter
 
@@ -39,6 +49,8 @@ class Telling:
         self._bus = bus
         self._hold = hold
         self._presenter = presenter
+        # Until there is text, and only in the run that began the turn.
+        self._began_at: float | None = None
 
     async def catch_up(self) -> None:
         """Fold what is stored of this turn, and show it."""
@@ -53,8 +65,12 @@ class Telling:
             self.asks[str(approval.id)] = approval
         self._show()
 
-    async def began(self) -> None:
-        """Publish and show a turn that was just begun: its first event was stored with it."""
+    async def began(self, messages: Sequence[Message] = ()) -> None:
+        """Publish and show a turn that was just begun with these messages: its first event was stored with it."""
+        self._began_at = time.monotonic()
+        if messages:
+            # Both times are the database's. A wait for the turn before this one is part of it.
+            self._presenter.took(Span.START, (self.turn.started_at - messages[0].created_at).total_seconds())
         first = await self._stores.turns.events(self.turn.id)
         await self._out([recorded.event for recorded in first])
 
@@ -104,6 +120,9 @@ class Telling:
             else:
                 self.seq += 1
                 numbered.append((self.seq, event))
+        if self._began_at is not None and any(isinstance(event, TextStreamed | TextWritten) for event in events):
+            self._presenter.took(Span.FIRST_TEXT, time.monotonic() - self._began_at)
+            self._began_at = None
         self._show()
         try:
             async with asyncio.timeout(_PUBLISH_S):

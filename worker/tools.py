@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core.bus.counters import LocalCounters
 from core.domain.chat import Platform
-from core.ports import ControlChannel, EditBudget, EventBus, FileSource, SandboxProvider, Stores, Surface
+from core.ports import ControlChannel, Counters, EditBudget, EventBus, FileSource, SandboxProvider, Stores, Surface
 from worker.limits import Limits
 from worker.sandbox.seating import Seating
 
@@ -23,3 +24,4 @@ class Tools:
     limits: Limits
     worker: str
     files: Mapping[Platform, FileSource] = field(default_factory=dict)
+    counters: Counters = field(default_factory=LocalCounters)

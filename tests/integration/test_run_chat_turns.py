@@ -1,13 +1,14 @@
 """Turns as a person sees them: one, several on one agent, and messages that come meanwhile."""
 
 from core.domain import events as e
-from core.domain.chat import Author, Busy, Mode
+from core.domain.chat import Author, Busy, Mode, Platform
 from core.domain.states import TurnState
+from core.ports import Count, Span
 from tests.doubles.anthropic import Gate, Reply, Text
 from tests.stage import ScriptedChat, Stage, at_gate, bash, says
 
 
-async def test_a_turn_shows_its_work_and_its_answer(chat: ScriptedChat) -> None:
+async def test_a_turn_shows_its_work_and_its_answer_and_is_counted(stage: Stage, chat: ScriptedChat) -> None:
     message = await chat.say("Greet.", [says("Let me see."), bash("echo hello > greeting")], [says("Greeted.")])
 
     end = await chat.is_done("Greeted.")
@@ -23,6 +24,11 @@ async def test_a_turn_shows_its_work_and_its_answer(chat: ScriptedChat) -> None:
     assert (post.body["text"], post.body["state"]) == ("Greeted.", "done")
     assert await chat.receipts() == {message.external_id: "answered"}
     assert await chat.state_of(message) == "answered"
+    counted = await stage.tools.counters.read()
+    assert [sum(counted.spans[span, Platform.CONSOLE].counts) for span in Span] == [1, 1]
+    assert counted.counts[Count.POSTS_SENT, Platform.CONSOLE] == 1
+    assert counted.counts[Count.EDITS_SENT, Platform.CONSOLE] >= 1
+    assert counted.counts[Count.RATE_LIMITED, Platform.CONSOLE] == 0
 
 
 async def test_a_second_turn_meets_the_same_agent(stage: Stage, chat: ScriptedChat) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from core.bus.counters import LocalCounters
 from core.domain.chat import ChatId, Place, Platform
 from core.domain.message import FROM_PAGE, Message, MessageId
 from core.domain.states import MessageState
@@ -79,7 +80,7 @@ def message(number: int) -> Message:
 
 def receipts(on: Scripted) -> Receipts:
     stand_in = cast("Any", on)
-    return Receipts(stand_in, stand_in, stand_in, stand_in, PLACE)
+    return Receipts(stand_in, stand_in, stand_in, stand_in, PLACE, counters=LocalCounters())
 
 
 async def test_a_receipt_that_must_wait_gives_way_and_is_brought_later() -> None:
