@@ -32,6 +32,7 @@ _EXAMPLES: Final = {
     "SLACK_WEB_URL": "https://slack.com",
     "THREADWORK_WEB_PORT": "8030",
     "THREADWORK_WEB_URL": "https://threadwork.example.com",
+    "THREADWORK_METRICS_TOKEN": "$(head -c 24 /dev/urandom | base64)",
     "SLACK_PORT": "3000",
     "DISCORD_API_URL": "https://discord.com/api/v10",
     "DISCORD_WEB_URL": "https://discord.com",
@@ -135,6 +136,7 @@ class Settings(BaseSettings):
     threadwork_web_host: str = "127.0.0.1"
     threadwork_web_url: WebUrl | None = None
     threadwork_web_viewers: bool = False
+    threadwork_metrics_token: SecretStr | None = Field(default=None, min_length=16)
     threadwork_allow_key_in_sandbox: bool = False
     threadwork_unsafe_no_isolation: bool = False
     threadwork_mode: Mode = Mode.AUTO

@@ -24,6 +24,7 @@ from bots.web.doing import Doing
 from bots.web.doors import find_doors
 from bots.web.gate import Address, Cookies, middlewares, put_headers
 from bots.web.health import HealthPage
+from bots.web.metrics import Metrics
 from bots.web.signing_in import SigningIn
 from bots.web.streams import Streams
 from bots.web.templating import set_up_templates
@@ -33,6 +34,7 @@ from bots.web.vouched import Vouched
 from bots.web.waiting import Waiting
 from core.bus.connection import open_redis, vendor_errors_as_ours
 from core.bus.control import open_control
+from core.bus.counters import RedisCounters
 from core.bus.shared import open_shared_bus
 from core.crypto import find_secret
 from core.errors import Misconfigured
@@ -43,6 +45,7 @@ from core.store.deliveries import PostgresDeliveries
 from core.store.engine import open_engine, single
 from core.store.health import PostgresLeases
 from core.store.looks import PostgresLooks
+from core.store.overview import PostgresOverview
 from core.store.sessions import PostgresSessions
 from core.store.stores import stores_on
 from core.store.tenants import known_tenants
@@ -106,7 +109,18 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
         deliveries = DeliveriesPage(looks, PostgresDeliveries(engine), queue, audit)
-        health = HealthPage(checks, PostgresLeases(engine), queue.length)
+        leases, counters = PostgresLeases(engine), RedisCounters(redis)
+        health = HealthPage(checks, leases, queue.length)
+        asked_with = settings.threadwork_metrics_token
+        metrics = Metrics(
+            PostgresOverview(engine),
+            leases,
+            counters,
+            queue.length,
+            address=address,
+            token=asked_with.get_secret_value() if asked_with else None,
+        )
+        site.add_routes(metrics.routes)
         site.add_routes(
             [*health.routes, *deliveries.routes, *waiting.routes, *UsagePage(PostgresSpending(engine)).routes]
         )

@@ -29,8 +29,8 @@ from core.errors import (
 from core.ports import Session, Sessions
 
 log = structlog.get_logger(__name__)
-# Reached without a session. Checks of health come from anywhere, under any name.
-CHECKS: Final = frozenset({"/healthz", "/readyz"})
+# For programs: without a session, from anywhere, under any name. `metrics.py` looks for itself who may ask.
+CHECKS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _OPEN: Final = ("/sign-in", "/static/")
 HEADERS: Final = {
     "Content-Security-Policy": (

@@ -217,7 +217,7 @@ approvals: Final = Table(
     Column("asked_at", Moment, nullable=False, server_default=func.now()),
     Column("decision", JSONB(none_as_null=True)),
     Column("decided_by", PlainText),
-    Column("decided_at", Moment),
+    Column("decided_at", Moment, index=True),
     UniqueConstraint("chat_id", "tool_use_id"),
     _one_of("kind", ApprovalKind),
     _one_of("state", ApprovalState),

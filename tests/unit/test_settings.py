@@ -21,6 +21,7 @@ WRONG = {
     "THREADWORK_WEB_PORT": ["0", "65536", "http"],
     "THREADWORK_WEB_URL": ["threadwork.example.com", "ftp://h"],
     "THREADWORK_WEB_VIEWERS": ["everyone"],
+    "THREADWORK_METRICS_TOKEN": ["hunter2", "0123456789abcde"],
     "THREADWORK_ALLOW_KEY_IN_SANDBOX": ["perhaps"],
     "THREADWORK_UNSAFE_NO_ISOLATION": ["2"],
     "THREADWORK_MODE": ["yolo", "AUTO"],
