@@ -4,6 +4,7 @@ A `ThreadworkError` ends the program with its words on stderr and exit code 2; n
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -42,7 +43,21 @@ def main() -> None:
         app()
     except ThreadworkError as error:
         sys.stderr.write(f"threadwork: {error.words}\n")
-        sys.exit(2)
+        _leave(2)
+    except SystemExit as leaving:
+        if not isinstance(leaving.code, int):
+            raise
+        _leave(leaving.code)
+
+
+def _leave(code: int) -> None:
+    """End with this exit code. Everything is closed by now."""
+    if "e2b" in sys.modules:
+        # Its HTTP core aborts the process now and then when the interpreter is taken down around it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
