@@ -17,6 +17,7 @@ from bots.errands import Errands
 from bots.intake import Intake
 from bots.slack.answering import Answering
 from bots.slack.commands import Commands
+from bots.slack.container import Container
 from bots.slack.doors import AGAIN_S, SLACK_API, bolt_for, find_door
 from bots.slack.handling import Handling, Parts
 from bots.slack.installing import Installing
@@ -71,7 +72,8 @@ async def open_slack(settings: Settings) -> AsyncIterator[None]:
 def _parts(settings: Settings, intake: Intake, stores: Stores, errands: Errands, receipting: Receipting) -> Parts:
     defaults = _defaults(settings)
     is_open = settings.threadwork_deciders == "everyone"
-    taking = Taking(intake, stores, errands, receipting, defaults)
+    container = Container(stores)
+    taking = Taking(intake, stores, errands=errands, receipting=receipting, container=container, defaults=defaults)
     starting = Starting(taking)
     return Parts(
         intake=intake,
@@ -80,6 +82,7 @@ def _parts(settings: Settings, intake: Intake, stores: Stores, errands: Errands,
         starting=starting,
         commands=Commands(intake, stores, starting, is_open=is_open),
         answering=Answering(intake, stores, is_open=is_open),
+        container=container,
         slash=Slash(stores, starting, defaults, settings.slack_command),
         defaults=defaults,
         command=settings.slack_command,

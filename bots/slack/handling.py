@@ -15,9 +15,10 @@ from bots.slack import modals
 from bots.slack.answering import Answering, open_within
 from bots.slack.asked import Asked, AskedAbout, Commanded, Pressed, Submitted
 from bots.slack.commands import Commands
+from bots.slack.container import Container
 from bots.slack.home import show_home
 from bots.slack.markup import mentioned, readable
-from bots.slack.parse import AgentStopped, Deleted, Edited, Event, HomeOpened, Said, Uninstalled
+from bots.slack.parse import AgentStopped, ContainerOpened, Deleted, Edited, Event, HomeOpened, Said, Uninstalled
 from bots.slack.slash import Slash
 from bots.slack.starting import Starting, quoted
 from bots.slack.taking import Taking
@@ -42,6 +43,7 @@ class Parts:
     commands: Commands
     answering: Answering
     slash: Slash
+    container: Container
     defaults: ChatSettings
     command: str
 
@@ -72,6 +74,8 @@ class Handling:
                 await parts.taking.deleted(event)
             case AgentStopped():
                 await self._agent_stopped(event, workspace)
+            case ContainerOpened():
+                await parts.container.opened(event, workspace)
             case HomeOpened():
                 await show_home(event.user, workspace, parts.stores, parts.defaults, parts.command)
             case _:

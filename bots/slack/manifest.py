@@ -12,6 +12,7 @@ from bots.slack.asked import ASK_ABOUT
 
 SCOPES: Final[Mapping[str, str]] = {
     "app_mentions:read": "to hear when somebody mentions the app",
+    "assistant:write": "to suggest what to begin with in the agent's container, and to show there that it works",
     "channels:history": "to hear what is said in the threads of its chats in public channels, and was said before",
     "chat:write": "to answer, and to edit its answers as work goes on",
     "commands": "for the slash command and the message shortcut",
@@ -25,6 +26,8 @@ SCOPES: Final[Mapping[str, str]] = {
 EVENTS: Final[Mapping[str, str]] = {
     "app_home_opened": "draws the home tab",
     "app_mention": "begins a chat",
+    "assistant_thread_context_changed": "the same where somebody turns to another channel meanwhile",
+    "assistant_thread_started": "suggests what to begin with in the agent's container",
     "message.channels": "what people write, edit and delete in threads",
     "message.groups": "the same in private channels",
     "message.im": "direct messages",
@@ -57,6 +60,8 @@ def manifest(
                 "messages_tab_enabled": True,
                 "messages_tab_read_only_enabled": False,
             },
+            # https://docs.slack.dev/ai/developing-agents: the scope `assistant:write` needs it.
+            "assistant_view": {"assistant_description": "Coding agents in threads, each in a sandbox of its own."},
             "bot_user": {"display_name": "Threadwork", "always_online": True},
             "shortcuts": [
                 {

@@ -86,6 +86,15 @@ class AgentStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerOpened:
+    """Somebody has the agent's container open at a thread; it comes again when they turn to another channel."""
+
+    team: str
+    user: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class HomeOpened:
     """Somebody looks at the app's home tab."""
 
@@ -100,7 +109,7 @@ class Uninstalled:
     team: str
 
 
-Event = Said | Edited | Deleted | AgentStopped | HomeOpened | Uninstalled
+Event = Said | Edited | Deleted | AgentStopped | ContainerOpened | HomeOpened | Uninstalled
 
 
 def parse_event(body: JSON) -> Event | None:
@@ -171,6 +180,12 @@ def _agent_stopped(team: str, event: JSON) -> AgentStopped:
     return AgentStopped(team, event["user"], Place(Platform.SLACK, team, event["channel"], event["thread_ts"]))
 
 
+def _container_opened(team: str, event: JSON) -> ContainerOpened:
+    thread = event["assistant_thread"]
+    place = Place(Platform.SLACK, team, thread["channel_id"], thread["thread_ts"])
+    return ContainerOpened(team, thread["user_id"], place)
+
+
 def _home_opened(team: str, event: JSON) -> HomeOpened | None:
     return HomeOpened(team, event["user"]) if event.get("tab", "home") == "home" else None
 
@@ -188,6 +203,8 @@ _READERS: Final[Mapping[str, Callable[[str, JSON], Event | None]]] = {
     "app_mention": _said,
     "agent_session_stopped": _agent_stopped,
     "app_home_opened": _home_opened,
+    "assistant_thread_context_changed": _container_opened,
+    "assistant_thread_started": _container_opened,
     "app_uninstalled": _uninstalled,
     "tokens_revoked": _tokens_revoked,
 }

@@ -15,6 +15,7 @@ import structlog
 from bots.context import with_context, with_new_text
 from bots.errands import Errands, InTurn
 from bots.intake import Intake
+from bots.slack.container import Container
 from bots.slack.context import read_context
 from bots.slack.markup import mentioned, readable, without_mention
 from bots.slack.parse import Deleted, Edited, Said
@@ -59,14 +60,17 @@ class Taking:
         self,
         intake: Intake,
         stores: Stores,
+        *,
         errands: Errands,
         receipting: Receipting,
+        container: Container,
         defaults: ChatSettings,
     ) -> None:
         self.intake = intake
         self._stores = stores
         self._errands = errands
         self._receipting = receipting
+        self._container = container
         self._defaults = defaults
         self.in_turn = InTurn()
         # The chats seen of late, for when the database cannot be asked.
@@ -114,7 +118,10 @@ class Taking:
         author = await workspace.people.find(said.user)
         text = readable(words, await workspace.people.names(mentioned(words)))
         whole = await self._with_context(said, workspace, chat, text)
-        await self.take(Offer(said.place, author, said.ts, whole, said.files, title=text), workspace)
+        accepted = await self.take(Offer(said.place, author, said.ts, whole, said.files, title=text), workspace)
+        if said.is_direct and said.thread and accepted.is_new:
+            showing = self._container.taken(said.place, accepted, text, workspace)
+            self._errands.start(showing, "show that it is worked on")
 
     async def _is_command(self, said: Said, words: str, workspace: Workspace, command: Bang) -> bool:
         """Do what a message says if it is a command; one that Slack sends again is not done again."""

@@ -5,7 +5,7 @@ an admin can act on. The posts of a turn are not made here but by the worker. Ne
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -92,6 +92,23 @@ class SlackWeb:
         async with self._session.post(url, json=body) as answer:
             if answer.status >= 400:
                 raise SurfaceError(f"Slack took no answer to a command: {answer.status} {await answer.text()}")
+
+    async def set_status(self, channel: str, thread: str, words: str) -> None:
+        """Show beside the app's name what it does, until it posts; no words take it away."""
+        await _bounded(self.client.assistant_threads_setStatus(channel_id=channel, thread_ts=thread, status=words))
+
+    async def entitle(self, channel: str, thread: str, title: str) -> None:
+        """Call a thread of the agent's container something."""
+        await _bounded(self.client.assistant_threads_setTitle(channel_id=channel, thread_ts=thread, title=title))
+
+    async def suggest(self, channel: str, thread: str, title: str, prompts: Sequence[tuple[str, str]]) -> None:
+        """Offer messages, each with a title, to begin a thread of the agent's container with."""
+        offered = [{"title": name, "message": message} for name, message in prompts]
+        await _bounded(
+            self.client.assistant_threads_setSuggestedPrompts(
+                channel_id=channel, thread_ts=thread, title=title, prompts=offered
+            )
+        )
 
     async def show_home(self, user: str, view: Mapping[str, Any]) -> None:
         """Set somebody's home tab."""

@@ -17,6 +17,7 @@ LONG: Final = {"core/ports.py": "every port in one file, so that one reads there
 
 # By package and module: what only one platform has.
 ONLY_SLACK: Final[Mapping[tuple[str, str], str]] = {
+    ("bots", "container"): "what Slack shows around chats with its agents; Discord has no such place",
     ("bots", "doors"): "events come by a socket or by HTTP; Discord has its gateway alone",
     ("bots", "http_mode"): "one of the doors",
     ("bots", "socket_mode"): "the other",
@@ -60,7 +61,7 @@ NAMES: Final[Mapping[tuple[str, str], tuple[set[str], set[str], str]]] = {
     ("bots", "markup"): (set(), {"roles_and_channels"}, "Slack's markup has the names in it"),
     ("bots", "modals"): ({"loading", "notice"}, {"answers_form"}, "forms that change; several questions in one form"),
     ("bots", "parse"): (
-        {"AgentStopped", "HomeOpened", "Uninstalled"},
+        {"AgentStopped", "ContainerOpened", "HomeOpened", "Uninstalled"},
         {"Person", "guild_of", "names_in", "person_of"},
         "events that the other has not; Discord tells of the person with each message",
     ),

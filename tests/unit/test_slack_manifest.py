@@ -20,7 +20,7 @@ def _methods() -> Iterator[str]:
     for path in [*(_ROOT / "bots" / "slack").glob("*.py"), *(_ROOT / "core" / "surfaces" / "slack").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
-                yield node.attr.replace("_", ".", 1)
+                yield node.attr.replace("_", ".")
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
 

@@ -16,6 +16,7 @@ from bots.slack.asked import ASK_ABOUT, AskedAbout, Commanded, Pressed, Submitte
 from bots.slack.markup import mentioned, readable, without_mention
 from bots.slack.parse import (
     AgentStopped,
+    ContainerOpened,
     Deleted,
     Edited,
     HomeOpened,
@@ -102,6 +103,7 @@ def test_in_a_channel_shared_by_two_the_workspace_is_the_one_that_hears() -> Non
 def test_other_events_are_what_they_are_or_nothing() -> None:
     kinds = {name: type(parse_event(body)) for name, body in _EVERYTHING.items() if "event" in body}
     assert kinds["agent_session_stopped"] is AgentStopped
+    assert kinds["assistant_thread_started"] is kinds["assistant_thread_context_changed"] is ContainerOpened
     assert kinds["app_home_opened"] is HomeOpened
     assert kinds["app_uninstalled"] is Uninstalled
     assert kinds["tokens_revoked"] is Uninstalled
