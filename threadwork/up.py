@@ -153,7 +153,9 @@ async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bo
     urls = await _servers(settings, opened, supervisor, use_embedded=use_embedded)
     started += [supervisor.start(program) for program in _workers(settings, {**env, **urls.env, **server.env})]
     bots = [supervisor.start(program) for program in _bots(settings, {**env, **urls.env})]
-    page = supervisor.start(_web(settings, {**env, **urls.env})) if has_page else None
+    # The page asks only whether the sandboxes' server answers, so it is given no key of it.
+    where = {name: value for name, value in server.env.items() if name != "E2B_API_KEY"}
+    page = supervisor.start(_web(settings, {**env, **urls.env, **where})) if has_page else None
     for child in started:
         await supervisor.ready(child)
     await _bots_ready(supervisor, bots)

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bots.intake import Intake
+from bots.web.afar import open_afar
 from bots.web.chats import Chats
 from bots.web.checks import Checks
 from bots.web.deliveries import DeliveriesPage
@@ -110,7 +111,8 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
         deliveries = DeliveriesPage(looks, PostgresDeliveries(engine), queue, audit)
         leases, counters = PostgresLeases(engine), RedisCounters(redis)
-        health = HealthPage(checks, leases, queue.length)
+        afar = await stack.enter_async_context(open_afar(settings, http))
+        health = HealthPage(checks, afar, leases, counters, queue.length)
         asked_with = settings.threadwork_metrics_token
         metrics = Metrics(
             PostgresOverview(engine),

@@ -32,10 +32,11 @@ class Checked:
 
 
 class Checks:
-    """The things that are needed, by name, each with a call that raises when it is not well."""
+    """The things that are needed, by name, each with a call that raises when it is not well, or takes `within_s`."""
 
-    def __init__(self, needs: Mapping[str, Check]) -> None:
+    def __init__(self, needs: Mapping[str, Check], within_s: float = CHECK_S) -> None:
         self._needs = needs
+        self._within_s = within_s
 
     @property
     def routes(self) -> list[web.RouteDef]:
@@ -44,7 +45,9 @@ class Checks:
 
     async def all(self) -> list[Checked]:
         """Check everything, side by side."""
-        return list(await asyncio.gather(*(_checked(name, check) for name, check in self._needs.items())))
+        return list(
+            await asyncio.gather(*(_checked(name, check, self._within_s) for name, check in self._needs.items()))
+        )
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """We live."""
@@ -58,11 +61,11 @@ class Checks:
         return web.json_response({"ready": is_ready, "needs": needs}, status=200 if is_ready else 503)
 
 
-async def _checked(name: str, check: Check) -> Checked:
+async def _checked(name: str, check: Check, within_s: float) -> Checked:
     began = time.monotonic()
     why = ""
     try:
-        async with asyncio.timeout(CHECK_S):
+        async with asyncio.timeout(within_s):
             await check()
     except TimeoutError:
         why = "It does not answer."

@@ -140,9 +140,7 @@ async def test_a_session_is_no_token_and_the_token_is_no_session(
             assert (await ann.get("/metrics", **{"X-Forwarded-For": "203.0.113.7"})).status == 401
 
 
-async def test_while_redis_is_away_the_rows_are_told_all_the_same(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_while_redis_is_away_the_rows_are_told_all_the_same(database_url: str, tmp_path: Path) -> None:
     async with own_valkey() as valkey, opened(database_url, valkey.url, tmp_path) as (_, asker):
         assert numbers(await asks(asker))['threadwork_source_up{source="redis"}'] == "1"
         await valkey.stop()
