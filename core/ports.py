@@ -432,10 +432,32 @@ class Leases(Protocol):
     """Who works on what, within somebody's scope.
 
     * Only leases that hold, by the database's clock.
+    * `resting` has the chats that keep a sandbox and are not at work, those active last first, and what is wished.
     """
 
     async def live(self, scope: Scope, limit: int = 500) -> Sequence[Lease]: ...
     async def sandboxes(self, scope: Scope) -> Mapping[SandboxState, int]: ...
+    async def resting(self, scope: Scope, limit: int = 200) -> Sequence[tuple[Chat, "Wish | None"]]: ...
+
+
+class Wish(StrEnum):
+    """What an admin wants done to a chat's sandbox."""
+
+    PAUSE = "pause"
+    END = "end"
+
+
+class Wishes(Protocol):
+    """What admins want done to sandboxes, until a worker takes it up.
+
+    * A chat at work is left alone: a wish for one with an unfinished turn or a live lease raises `IllegalStep`, as does
+      one for a sandbox that is not there, or not running. The words say which.
+    * A wish stands in the audit. The last one for a chat counts.
+    * Each is given out once; one that nobody took for some minutes is forgotten.
+    """
+
+    async def wish(self, chat_id: ChatId, wish: Wish, by: str) -> None: ...
+    async def given(self) -> Sequence[tuple[ChatId, Wish]]: ...
 
 
 @dataclass(frozen=True, slots=True)

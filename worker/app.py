@@ -29,6 +29,7 @@ from core.settings import Settings
 from core.store.console import PostgresConsoleThreads
 from core.store.engine import open_engine
 from core.store.stores import stores_on
+from core.store.wishes import PostgresWishes
 from core.surfaces.console.client import ConsoleSurface
 from worker.gateway.tokens import mint_token
 from worker.limits import Limits
@@ -80,7 +81,7 @@ async def open_worker(
             counters=await stack.enter_async_context(open_counters(redis, name)),
         )
         tools = wrap(made)
-        sweeper = Sweeper(stores, provider, queue, settings)
+        sweeper = Sweeper(stores, PostgresWishes(engine), provider, queue, settings)
         warming = WarmUp()
         stack.callback(warming.later.cancel)
 

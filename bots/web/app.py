@@ -26,6 +26,7 @@ from bots.web.doors import find_doors
 from bots.web.gate import Address, Cookies, middlewares, put_headers
 from bots.web.health import HealthPage
 from bots.web.metrics import Metrics
+from bots.web.sandboxes import SandboxForms
 from bots.web.signing_in import SigningIn
 from bots.web.streams import Streams
 from bots.web.templating import set_up_templates
@@ -51,6 +52,7 @@ from core.store.sessions import PostgresSessions
 from core.store.stores import stores_on
 from core.store.tenants import known_tenants
 from core.store.usage import PostgresSpending
+from core.store.wishes import PostgresWishes
 
 PORT: Final = 8030
 STATIC: Final = Path(__file__).parent / "static"
@@ -122,7 +124,7 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
             address=address,
             token=asked_with.get_secret_value() if asked_with else None,
         )
-        site.add_routes(metrics.routes)
+        site.add_routes([*metrics.routes, *SandboxForms(looks, PostgresWishes(engine)).routes])
         site.add_routes(
             [*health.routes, *deliveries.routes, *waiting.routes, *UsagePage(PostgresSpending(engine)).routes]
         )

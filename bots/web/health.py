@@ -41,7 +41,8 @@ class HealthPage:
 
     async def page(self, request: web.Request) -> web.Response:
         """How everything does just now."""
-        scope = session_of(request).rights.scope
+        rights = session_of(request).rights
+        scope = rights.scope
         queued: int | None = None
         counted: Counted | None = None
         try:
@@ -59,6 +60,9 @@ class HealthPage:
             limits=limits_of(counted) if counted and scope is None else None,
             leases=await self._leases.live(scope),
             sandboxes=await self._leases.sandboxes(scope),
+            resting=[
+                (chat, wish, rights.may_change(chat.tenant_id)) for chat, wish in await self._leases.resting(scope)
+            ],
         )
 
 

@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from core.domain.approval import ApprovalKind
 from core.domain.chat import Platform, Role
 from core.domain.states import ApprovalState, MessageState, SandboxState, TurnState, is_final
-from core.ports import PostState
+from core.ports import PostState, Wish
 from core.store.columns import Moment, Money, PlainText
 
 metadata: Final = MetaData(
@@ -283,6 +283,16 @@ secrets: Final = Table(
     Column("created_at", Moment, nullable=False, server_default=func.now()),
     Column("changed_at", Moment, nullable=False, server_default=func.now()),
     UniqueConstraint("tenant_id", "name", postgresql_nulls_not_distinct=True),
+)
+
+# What admins want done to sandboxes; a worker takes it up within seconds.
+sandbox_wishes: Final = Table(
+    "sandbox_wishes",
+    metadata,
+    Column("chat_id", Uuid, ForeignKey(chats.c.id), primary_key=True),
+    Column("wish", Text, nullable=False),
+    Column("wished_at", Moment, nullable=False, server_default=func.now()),
+    _one_of("wish", Wish),
 )
 
 # The console's threads: what other platforms keep for us, this one keeps here. `mark` makes a repeated send harmless.

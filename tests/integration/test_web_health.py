@@ -1,4 +1,5 @@
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 
 from aiohttp import web
@@ -6,10 +7,14 @@ from aiohttp import web
 from core.bus.connection import open_redis
 from core.bus.counters import open_counters
 from core.domain.access import Access, Rights
-from core.domain.chat import Platform
-from core.ports import Count
+from core.domain.chat import AgentSeat, Platform
+from core.domain.events import TurnFinished
+from core.domain.states import SandboxState, TurnState
+from core.domain.turn import Usage
+from core.ports import Count, Wish
+from core.store.wishes import PostgresWishes
 from tests.integration.test_web_chats import EVIL
-from tests.integration.web_page import Page, open_page, settings_for
+from tests.integration.web_page import Page, Scene, open_page, settings_for
 
 
 async def test_what_is_needed_the_queue_and_who_works_on_what_is_there(page: Page) -> None:
@@ -96,3 +101,71 @@ async def test_the_sandbox_server_and_the_gateway_are_asked_without_a_key(
                     await asyncio.sleep(0.2)
     finally:
         await server.cleanup()
+
+
+async def _rests(page: Page, said: str = "do it", **who: str) -> Scene:
+    """A chat whose turn is over, and whose sandbox runs on."""
+    scene = await page.runs(said, **who)
+    seat = AgentSeat(sandbox_id="sb1", sandbox_state=SandboxState.RUNNING)
+    await page.stores.chats.save_seat(scene.fence, seat)
+    end = TurnFinished(TurnState.DONE, "", Usage(), Decimal(0), 1.0)
+    await page.stores.turns.finish(scene.fence, scene.turn.id, 2, end, seat)
+    await page.stores.chats.release(scene.fence)
+    return scene
+
+
+async def _noted(page: Page) -> list[tuple[str, str]]:
+    return [(actor, action) for actor, action in await page.audit() if "sandbox" in action]
+
+
+async def test_an_admin_has_a_sandbox_paused_or_ended_and_it_stands_in_the_audit(page: Page) -> None:
+    scene = await _rests(page, EVIL)
+    where = f"/chats/{scene.chat.id}/sandbox"
+    async with page.visitor() as root:
+        shown = await root.get("/health")
+        assert f'action="{where}"' in shown.text
+        assert "<script>alert" not in shown.text
+        assert (await root.post(where, {"wish": "pause"})).headers["Location"] == "/health"
+        assert "being paused" in (await root.get("/health")).words
+        sure = await root.get(where)
+        assert "End the sandbox of" in sure.words
+        assert "<script>alert" not in sure.text
+        assert (await root.post(where, {"wish": "end"})).status == 303
+        assert "being ended" in (await root.get("/health")).words
+        for form in ({"wish": "dance"}, {}, {"wish": ""}):
+            assert (await root.post(where, form)).status == 400
+    assert await _noted(page) == [("Root", "paused a sandbox"), ("Root", "ended a sandbox")]
+    assert await PostgresWishes(page.engine).given() == [(scene.chat.id, Wish.END)]
+
+
+async def test_a_chat_at_work_keeps_its_sandbox_and_the_admin_is_told(page: Page) -> None:
+    scene = await page.runs()
+    async with page.visitor() as root:
+        assert "/sandbox" not in (await root.get("/health")).text
+        for wish in Wish:
+            refused = await root.post(f"/chats/{scene.chat.id}/sandbox", {"wish": wish.value})
+            assert refused.status == 409
+            assert "This chat is at work, so its sandbox is left alone." in refused.words
+    assert await PostgresWishes(page.engine).given() == []
+    assert await _noted(page) == []
+
+
+async def test_nobody_else_touches_a_sandbox(page: Page) -> None:
+    mine, theirs = await _rests(page, thread="1.1"), await _rests(page, "theirs", tenant="T2", thread="2.1")
+    where = f"/chats/{theirs.chat.id}/sandbox"
+    viewer = Rights(tenants={theirs.chat.tenant_id: Access.VIEWER})
+    elsewhere = Rights(tenants={mine.chat.tenant_id: Access.ADMIN})
+    for rights, status in ((viewer, 403), (elsewhere, 404)):
+        async with page.visitor(rights) as ann:
+            shown = await ann.get("/health")
+            assert where not in shown.text
+            assert ("theirs" in shown.words) is (status == 403)
+            assert (await ann.get(where)).status == status
+            assert (await ann.post(where, {"wish": "end"})).status == status
+    async with page.visitor() as root:
+        away = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+        assert (await root.post(where, {"wish": "end"}, **away)).status == 403
+    async with page.stranger() as nobody:
+        assert (await nobody.post(where, {"wish": "end"})).status in {303, 401}
+    assert await PostgresWishes(page.engine).given() == []
+    assert await _noted(page) == []
