@@ -6,6 +6,7 @@ a link would become another text with its other half. Chunks: https://docs.slack
 Next: `streaming.py`.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _NOTICES: Final = 3
 _TITLE: Final = 150
 _STEP_STATES: Final = {StepState.RUNNING: "in_progress", StepState.DONE: "complete", StepState.FAILED: "error"}
 _TASK_STATES: Final = {"completed": "complete", "in_progress": "in_progress"}
+_NAME: Final = re.compile(r"[\w:.-]{1,80}", re.ASCII)
 _HALF_A_LINK: Final = re.compile(r"!?\[[^\[\]\n]*(?:\](?:\([^()\n]*)?)?$")
 
 
@@ -101,17 +103,19 @@ def _cards(view: View) -> Iterator[JSON]:
     for step in view.steps[-_STEPS:]:
         yield _step(step)
     for words in dict.fromkeys(view.notices[-_NOTICES:]):
-        yield _card(f"notice:{words[:60]}", f"ℹ️ {words}", "complete")
+        yield _card(f"notice:{words}", f"ℹ️ {words}", "complete")
 
 
 def _step(step: ShownStep) -> JSON:
     card = _card(f"step:{step.id}", ("↳ " if step.parent else "") + step.line, _STEP_STATES[step.state])
-    last = [words for words in step.output.splitlines() if words.strip()][-1:]
-    return {**card, "output": _line(last[0])} if step.state is StepState.FAILED and last else card
+    last = [words for words in map(_line, step.output.splitlines()) if words][-1:]
+    return {**card, "output": last[0]} if step.state is StepState.FAILED and last else card
 
 
 def _card(name: str, title: str, status: str) -> JSON:
-    return {"id": name, "title": _line(title) or "…", "status": status}
+    # What the agent or the model named may be any text.
+    safe = name if _NAME.fullmatch(name) else hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return {"id": safe, "title": _line(title) or "…", "status": status}
 
 
 def _line(text: str) -> str:
