@@ -36,6 +36,15 @@ async def test_a_message_there_shows_that_it_is_worked_on_until_the_first_post(s
     assert thread_ts not in scene.ann.dm.statuses
 
 
+async def test_a_worker_that_is_quicker_leaves_no_status_behind(scene: Scene) -> None:
+    scene.slack.faults.delay("assistant.threads.setStatus", seconds=3)
+    thread_ts = await scene.ann.opens_agent()
+    inside = await scene.ann.dms("what is here?", thread_ts=thread_ts)
+    await scene.slack.until(lambda: thread_ts in scene.ann.dm.statuses, within=60)
+    await scene.turn(inside)
+    await scene.slack.until(lambda: thread_ts not in scene.ann.dm.statuses, within=60)
+
+
 async def test_a_message_that_joins_the_work_sets_no_status_and_no_title(scene: Scene) -> None:
     thread_ts = await scene.ann.opens_agent()
     inside = await scene.ann.dms("what is here?", thread_ts=thread_ts)
@@ -56,6 +65,8 @@ async def test_where_the_app_is_no_agent_that_is_tried_once_and_messages_are_tak
     thread_ts = await scene.ann.opens_agent("general")
     for words in ("what is here?", "and there?"):
         await scene.seen(await scene.ann.dms(words, thread_ts=thread_ts))
+    await scene.ann.opens_agent("general")
+    await scene.slack.settled(within=60)
     tried = [call.method for call in scene.slack.record.calls if call.method.startswith("assistant.")]
     assert len(tried) == 1
 
