@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from core.bus.budget import LocalEditBudget
-from core.domain.chat import Author
+from core.domain.chat import Author, ChatSettings, Platform
 from core.domain.turn import Turn
 from core.domain.view import View, fold
 from core.ports import Fence, PostState, Stores, Surface
@@ -17,9 +18,12 @@ from core.surfaces.slack.client import SlackSurface
 from tests.contracts.stage import SEAT, end, wrote
 from tests.contracts.surfaces import StreamingGround, streaming_ground
 from tests.doubles.slack import Message
+from tests.integration.slack_bot import settings_for
 from tests.integration.test_slack_streaming import Clock
+from worker.app import open_worker
 from worker.hold import Hold
 from worker.present import Presenter
+from worker.tools import Tools
 
 LEASE_S = 300.0
 WAIT_S = 60
@@ -155,6 +159,27 @@ async def test_who_takes_a_turn_over_ends_the_stream_and_shows_each_word_once(
         await running.shows("One two three")
         assert running.posts[0].shown.count("One") == 1
         await ended(later, presenter, view, "One two three.")
+
+
+async def test_the_setting_chooses_and_a_stream_is_for_who_began_the_chat(
+    running: Running, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    double, ann = running.slack.double, running.slack.person
+    await running.stores.chats.change_settings(running.fence.chat_id, ChatSettings(may_decide=(ann.id, "U0OTHER")))
+    made = list[Tools]()
+
+    def keep(tools: Tools) -> Tools:
+        made.append(tools)
+        return tools
+
+    for how in ("edit", "native"):
+        settings = settings_for(double, database_url, redis_url, tmp_path, slack_streaming=how)
+        async with open_worker(settings, keep):
+            surface = made[-1].surfaces[Platform.SLACK]
+            await surface.send(running.slack.place, surface.render(running.begun)[0], how)
+    assert running.methods() == ["postMessage", "startStream"]
+    [call] = double.calls("chat.startStream")
+    assert call.args["recipient_user_id"] == ann.id
 
 
 async def test_a_stream_whose_answer_was_lost_is_found_and_no_second_one_begins(running: Running) -> None:
