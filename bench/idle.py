@@ -90,7 +90,6 @@ async def _wait_like_parked(crowd: People, number: int) -> None:
     asked = Asked(turn.id, f"toolu_{number}", ApprovalKind.TOOL, "Bash", {"command": "true"}, "Runs `true`")
     await crowd.stores.approvals.ask(fence, asked, 2)
     await crowd.stores.turns.park(fence, turn.id)
-    await crowd.stores.turns.shown(fence, turn.id)
     await crowd.stores.chats.release(fence)
 
 
