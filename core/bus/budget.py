@@ -1,6 +1,6 @@
 """The edit budget: a platform's call limits, shared by all workers, with room kept for what matters more.
 
-A token bucket a key, in Redis, on Redis's clock. Progress may not take the last three fifths of a full bucket, and ends
+A token bucket a key, in Redis, on Redis's clock. Progress may not take the last four fifths of a full bucket, and ends
 not the last seventh: so a question or an end finds a token while progress is scarce. Where a bucket is too small for
 that, and beyond it, whoever waits is noted, and lower priorities stand back until it has had its turn. While Redis is
 away every worker keeps to a third of the allowance on its own.
@@ -20,7 +20,7 @@ from core.errors import Unavailable
 from core.ports import Allowance, Priority
 
 log = structlog.get_logger(__name__)
-_SHARE_KEPT: Final = {Priority.QUESTION: 0.0, Priority.FINAL: 1 / 7, Priority.PROGRESS: 3 / 5}
+_SHARE_KEPT: Final = {Priority.QUESTION: 0.0, Priority.FINAL: 1 / 7, Priority.PROGRESS: 4 / 5}
 # One that waits asks again within its wait and its jitter; for so much longer the lower ones stand back.
 _JITTER: Final = 0.3
 _LATE_S: Final = 0.5

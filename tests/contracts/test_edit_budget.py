@@ -81,8 +81,8 @@ async def test_keys_have_budgets_of_their_own(budget: EditBudget) -> None:
 
 
 async def test_room_is_kept_for_what_matters_more(budget: EditBudget) -> None:
-    assert await taken(budget, SLOW, Priority.PROGRESS) == 3
-    assert await taken(budget, SLOW, Priority.FINAL) == 3
+    assert await taken(budget, SLOW, Priority.PROGRESS) == 2
+    assert await taken(budget, SLOW, Priority.FINAL) == 4
     assert await taken(budget, SLOW, Priority.QUESTION) == 1
 
 
@@ -125,9 +125,9 @@ async def test_a_lower_priority_stands_back_for_one_that_waits(budget: EditBudge
 
 async def test_priorities_hold_between_workers(two_workers: list[EditBudget]) -> None:
     one, two = two_workers
-    assert await taken(one, SLOW, Priority.PROGRESS) == 3
+    assert await taken(one, SLOW, Priority.PROGRESS) == 2
     assert await taken(two, SLOW, Priority.PROGRESS) == 0
-    assert await taken(two, SLOW, Priority.FINAL) == 3
+    assert await taken(two, SLOW, Priority.FINAL) == 4
     assert await taken(one, SLOW, Priority.FINAL) == 0
     assert await taken(one, SLOW, Priority.QUESTION) == 1
     assert await taken(two, SLOW, Priority.QUESTION) == 0
