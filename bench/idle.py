@@ -84,7 +84,10 @@ async def _wait_like_parked(crowd: People, number: int) -> None:
     place = Place(Platform.CONSOLE, "local", "", f"parked-{number}")
     accepted = await crowd.stores.messages.accept(place, ANN, place.thread, "Wait.")
     taken = await crowd.stores.chats.take(accepted.chat.id, "bench", 60)
-    assert taken is not None
+    if taken is None:
+        # The sweeper has seen it first, and works on it.
+        await _wait_like_parked(crowd, number + PARKED)
+        return
     fence = taken[1]
     turn = await crowd.stores.turns.begin(fence, [accepted.message.id])
     asked = Asked(turn.id, f"toolu_{number}", ApprovalKind.TOOL, "Bash", {"command": "true"}, "Runs `true`")
