@@ -90,6 +90,18 @@ class Window:
             "Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False
         )
 
+    async def download(self, selector: str, folder: Path) -> Path:
+        """Click a link to a file; the file, once it is whole."""
+        before = set(folder.iterdir())
+        await self._tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        await self.click(selector)
+
+        def look(_driver: Any) -> Path | bool:
+            new = [one for one in set(folder.iterdir()) - before if one.suffix != ".crdownload"]
+            return new[0] if new else False
+
+        return Path(await self._until(look))
+
     async def picture(self, file: Path) -> None:
         """Keep what is to be seen as a PNG."""
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -56,7 +56,8 @@ async def _happens(stage: Stage) -> dict[str, str]:
     busy = stage.chat("Find the slow query", mode=Mode.BYPASS)
     await _said(busy, "Find the slow query.", [says("There is one query that"), at_gate("on")])
     await busy.until(TextStreamed)
-    return {"chats": "/", "chat": f"/chats/{done.id}", "question": f"/chats/{asking.id}"}
+    pages = {"chats": "/", "chat": f"/chats/{done.id}", "question": f"/chats/{asking.id}"}
+    return {**pages, "waiting": "/waiting", "usage": "/usage", "deliveries": "/deliveries", "health": "/health"}
 
 
 async def _photograph(eyes: Window, url: str, pages: dict[str, str]) -> None:
