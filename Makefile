@@ -4,7 +4,7 @@ SHELL := /bin/bash
 COUNT ?= 200
 SEED ?= 1
 SURFACE ?= console
-JOBS ?= 3
+JOBS ?= 2
 BIN := .venv/bin
 
 .PHONY: help setup demo test browser check fmt bench faults lock clean
@@ -22,7 +22,7 @@ demo: setup ## a chat with an agent, here and now
 	@$(BIN)/threadwork chat
 
 test: setup ## the whole suite (ARGS="tests/unit -k name" for a part)
-	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/browser $(ARGS)
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile --ignore tests/browser $(ARGS)
 
 browser: setup ## the admin page in a real Chromium, which is brought when it is missing
 	@bash tools/setup.sh browser

@@ -26,7 +26,11 @@ async def _shared(chat: ScriptedChat, number: int = -1) -> list[str]:
 
 
 async def _notices(chat: ScriptedChat) -> str:
-    await chat.comes_true(chat.posts)
+    async def has_its_end() -> bool:
+        posts = await chat.posts()
+        return bool(posts) and posts[-1].body["state"] == "done"
+
+    await chat.comes_true(has_its_end)
     return "\n".join((await chat.posts())[-1].body["notices"])
 
 

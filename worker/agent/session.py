@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONTROL_S: Final = 10.0
 INITIALIZE_S: Final = 60.0
+_LAST_WORDS_S: Final = 5.0
 
 CanUseTool = Callable[[str, dict[str, Any], "ToolPermissionContext"], Awaitable["PermissionResult"]]
 
@@ -143,6 +144,9 @@ async def _connected(client: ClaudeSDKClient, reading: "asyncio.Task[None] | Non
     except TimeoutError as error:
         raise AgentError("The agent's program did not start in time.") from error
     except Exception as error:
+        if reading is not None and (await asyncio.wait({reading}, timeout=_LAST_WORDS_S))[0]:
+            # It reads no more, because it has ended.
+            raise AgentError("The agent's program ended while it was starting.") from error
         raise AgentError(f"The agent's program could not be started: {error}") from error
     finally:
         connecting.cancel()
