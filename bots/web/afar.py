@@ -46,11 +46,12 @@ class Afar:
         """Ask while somebody looks; run by `open_afar`."""
         while True:
             await self._is_looked_at.wait()
+            # Before it is asked, or who looks while it is would be forgotten, and wait for ever.
+            self._is_looked_at.clear()
             self._known = await self._checks.all()
             self._known_at = time.monotonic()
             self._is_known.set()
             await asyncio.sleep(self._kept_s)
-            self._is_looked_at.clear()
 
 
 @asynccontextmanager
