@@ -31,6 +31,11 @@ async def _cards(crowd: People) -> list[tuple[str, str]]:
     return [(post.id, post.body["state"]) for post in posts if post.body["kind"] == "tool"]
 
 
+def _is_remembered(sandboxes: Path) -> bool:
+    transcripts = sandboxes.glob("*/home/.claude/projects/*/*.jsonl")
+    return any('"id":"toolu_before"' in transcript.read_text() for transcript in transcripts)
+
+
 @pytest.mark.timeout(400)
 async def test_a_question_outlives_everything() -> None:
     folder = Path(tempfile.mkdtemp(prefix="twf"))
@@ -42,6 +47,10 @@ async def test_a_question_outlives_everything() -> None:
                     await asyncio.sleep(0.1)
             (asked,) = await crowd.stores.approvals.pending(accepted.chat.id)
             before = await _cards(crowd)
+            async with asyncio.timeout(60):
+                # The CLI writes its memory a little after it asked; without it the script would come out of step.
+                while not _is_remembered(stack.sandboxes_dir):
+                    await asyncio.sleep(0.1)
             await stack.kill_everything()
 
         async with running(folder, 8, skew_s=3600) as stack, people(stack.postgres.url, stack.valkey.url) as crowd:
