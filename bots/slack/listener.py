@@ -11,6 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
+from uuid import uuid4
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
@@ -57,7 +58,9 @@ class Listener:
     ) -> BoltResponse | None:
         event = parse_event(body) if body.get("type") == "event_callback" else None
         if event is not None:
-            _done, late = await asyncio.wait({self._take(str(body.get("event_id")), event)}, timeout=TAKE_S)
+            # Slack names every event; one without a name is nobody's repetition.
+            event_id = str(body.get("event_id") or uuid4())
+            _done, late = await asyncio.wait({self._take(event_id, event)}, timeout=TAKE_S)
             if late:
                 return BoltResponse(status=503, body="not taken in yet")
         await next()

@@ -91,7 +91,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class At:
     """A place in a stream: the last entry read, and how it was counted; without a life, before the first entry."""
 
     entry: str
@@ -102,16 +102,16 @@ class Place:
     def cursor(self) -> Cursor:
         return Cursor(f"{self.entry}/{self.life}:{self.n}")
 
-    def is_followed_by(self, other: "Place") -> bool:
+    def is_followed_by(self, other: "At") -> bool:
         return other.n == self.n + 1 and self.life in ("", other.life)
 
 
-def _read_cursor(cursor: Cursor) -> Place:
+def _read_cursor(cursor: Cursor) -> At:
     if not cursor:
-        return Place("0-0", "", 0)
+        return At("0-0", "", 0)
     parts = re.fullmatch(r"(\d{1,19}-\d{1,19})/(\d*):(\d{1,15})", cursor, re.ASCII)
     # What is no cursor of ours is a place that nothing follows, and so a gap.
-    return Place(parts[1], parts[2], int(parts[3])) if parts else Place("0-0", _ELSEWHERE, 0)
+    return At(parts[1], parts[2], int(parts[3])) if parts else At("0-0", _ELSEWHERE, 0)
 
 
 class _Stream:
@@ -179,7 +179,7 @@ class RedisEventBus:
         yield _Stream(self._redis, stream)
 
     async def _read_on(
-        self, chat_id: ChatId, source: Source, at: Place | None
+        self, chat_id: ChatId, source: Source, at: At | None
     ) -> AsyncGenerator[Published | Missed, None]:
         was_away, is_quiet = False, True
         while True:
@@ -198,7 +198,7 @@ class RedisEventBus:
                 continue
             is_quiet = not rows
             for entry, fields in rows:
-                read = Place(entry.decode(), fields[b"l"].decode(), int(fields[b"n"]))
+                read = At(entry.decode(), fields[b"l"].decode(), int(fields[b"n"]))
                 if fields[b"s"] == _GAP.encode() or not at.is_followed_by(read):
                     yield Missed(read.cursor if fields[b"s"] == _GAP.encode() else _before(read).cursor)
                 at = read
@@ -206,28 +206,28 @@ class RedisEventBus:
                 if published is not None:
                     yield published
 
-    async def _stands(self, chat_id: ChatId) -> Place:
+    async def _stands(self, chat_id: ChatId) -> At:
         life, n, entry = await self._stand(keys=[_stream(chat_id), _count(chat_id)], args=[KEPT_S])
-        return Place(entry.decode(), life.decode(), int(n))
+        return At(entry.decode(), life.decode(), int(n))
 
-    async def _found_again(self, chat_id: ChatId, at: Place) -> Place:
+    async def _found_again(self, chat_id: ChatId, at: At) -> At:
         """Where to read on: `at`, unless the stream began anew behind our back, or came back without its end."""
         life, n = await cast("Awaitable[list[bytes | None]]", self._redis.hmget(_count(chat_id), ["life", "n"]))
         if life is None or n is None:
-            return at if at.life == "" else Place("0-0", "", 0)
+            return at if at.life == "" else At("0-0", "", 0)
         if at.life not in ("", life.decode()):
-            return Place("0-0", life.decode(), 0)
-        return Place(at.entry, at.life, min(at.n, int(n)))
+            return At("0-0", life.decode(), 0)
+        return At(at.entry, at.life, min(at.n, int(n)))
 
 
-def _before(read: Place) -> Place:
+def _before(read: At) -> At:
     """The place that `read` follows."""
     milliseconds, _, number = read.entry.partition("-")
     entry = f"{milliseconds}-{int(number) - 1}" if int(number) else f"{int(milliseconds) - 1}-{2**63 - 1}"
-    return Place(entry, read.life, read.n - 1)
+    return At(entry, read.life, read.n - 1)
 
 
-def _published(read: Place, fields: dict[bytes, Any]) -> Published | None:
+def _published(read: At, fields: dict[bytes, Any]) -> Published | None:
     if fields[b"s"] == _GAP.encode():
         return None
     try:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from core.bus.connection import BLOCK_MS, PASSING
-from core.bus.events import Place, RedisEventBus, Row, Source
+from core.bus.events import At, RedisEventBus, Row, Source
 from core.domain.chat import ChatId
 
 # Rows that wait for a subscriber who is slow; past that it reads by itself again, at its own pace.
@@ -168,11 +168,11 @@ class SharedEventBus(RedisEventBus):
         finally:
             seat.stop()
 
-    async def _stands(self, chat_id: ChatId) -> Place:
+    async def _stands(self, chat_id: ChatId) -> At:
         async with self._reader.asking:
             return await super()._stands(chat_id)
 
-    async def _found_again(self, chat_id: ChatId, at: Place) -> Place:
+    async def _found_again(self, chat_id: ChatId, at: At) -> At:
         async with self._reader.asking:
             return await super()._found_again(chat_id, at)
 

@@ -120,7 +120,7 @@ class Stack:
             case _ if self.platform is not None:
                 await self.platform.stage(fault)
             case name:
-                raise NotImplementedError(name)
+                raise NotImplementedError(f"nothing here brings about: {name}")
 
     async def _flush(self) -> None:
         redis = Redis.from_url(self.valkey.url)

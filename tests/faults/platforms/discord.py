@@ -177,7 +177,7 @@ class Discord:
             case "throttle calls":
                 faults.throttle("* /channels/{channel}/messages*", retry_after=3, times=2)
             case unknown:
-                raise NotImplementedError(unknown)
+                raise NotImplementedError(f"Discord's double has no {unknown}")
 
     def violations(self, faults: Sequence[str]) -> Sequence[str]:
         found = self._discord.violations[self._looked :]

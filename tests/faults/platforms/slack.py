@@ -174,7 +174,7 @@ class Slack:
             case "throttle calls":
                 faults.throttle("chat.*", retry_after=3, times=2)
             case unknown:
-                raise NotImplementedError(unknown)
+                raise NotImplementedError(f"Slack's double has no {unknown}")
 
     def violations(self, faults: Sequence[str]) -> Sequence[str]:
         found = self._slack.violations[self._looked :]
