@@ -1,4 +1,7 @@
-"""One program for all of these tests, and for each test a room of its own on the platform it runs on."""
+"""One program for each module of tests, and for each test a room of its own on the platform it runs on.
+
+Not one for all: its doubles live in the module's loop, and while other modules ran nobody would answer the program.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -29,13 +32,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("platform", able(metafunc.function), indirect=True)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house() -> AsyncIterator[House]:
     async with open_house() as opened:
         yield opened
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="module")
 async def platform(request: pytest.FixtureRequest, house: House) -> AsyncIterator[Platform]:
     """The platform of a test's name, with nobody else in it."""
     async with AsyncExitStack() as opened:

@@ -10,7 +10,7 @@ from tests.acceptance.platforms.house import House
 from tests.acceptance.platforms.platform import STOPPED, Platform
 from tests.stage.lines import asks_person, bash, says
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 MAY_NOT = "Only those who are in this chat may decide"
 
 

@@ -7,7 +7,7 @@ from tests.acceptance.platforms.conftest import Begin
 from tests.acceptance.platforms.platform import Platform
 from tests.stage.lines import bash, says
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 RETRY_S = 2.0
 
 

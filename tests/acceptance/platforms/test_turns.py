@@ -13,7 +13,7 @@ from tests.acceptance.platforms.thread import Thread, asked
 from tests.doubles.anthropic import text_reply
 from tests.stage.lines import at_gate, bash, says
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 # What is promised is a second; the rest is for machines that are busy with other tests.
 AT_ONCE_S = 15.0
 LINES = 600
