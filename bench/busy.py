@@ -30,7 +30,7 @@ from core.domain.states import TurnState
 from core.domain.turn import Usage
 from core.domain.view import View
 from core.errors import RateLimited
-from core.ports import Allowance, Asked, Call, EditBudget, EventBus, Payload, Receipt, Stores, Surface
+from core.ports import Allowance, Asked, Call, EditBudget, EventBus, FileLimit, Payload, Receipt, Stores, Surface
 from core.store.stores import open_stores
 from core.surfaces.discord.client import DiscordSurface
 from core.surfaces.slack.client import SlackSurface
@@ -74,9 +74,8 @@ class Watched:
     def render_approval(self, approval: Approval) -> Sequence[Payload]:
         return self.inner.render_approval(approval)
 
-    @property
-    def most_file_bytes(self) -> int:
-        return self.inner.most_file_bytes
+    async def file_limit(self, place: Place) -> FileLimit:
+        return await self.inner.file_limit(place)
 
     def render_file(self, name: str, data: bytes) -> Payload:
         return self.inner.render_file(name, data)

@@ -680,6 +680,14 @@ class Payload:
     is_file: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FileLimit:
+    """How large a file a place takes, and what would make it take larger ones, if anything would."""
+
+    most_bytes: int
+    mend: str = ""
+
+
 class Surface(Protocol):
     """Where views are shown.
 
@@ -692,7 +700,8 @@ class Surface(Protocol):
     * A full platform raises `RateLimited` with its own waiting time; an answer that never came raises `Ambiguous`.
     * `receipt` is idempotent and replaces the one before it; where two `looks_alike`, changing them costs no call.
     * `render_file` is pure; its payload is sent and found like any other, and once sent it stands. A file of more than
-      `most_file_bytes` raises `TooLarge`, a missing right another `SurfaceError`, whose words name the mend.
+      the place takes raises `TooLarge`, a missing right another `SurfaceError`, whose words name the mend.
+    * `file_limit` says what a place takes now, seldom asks the platform for it, and raises nothing.
     """
 
     @property
@@ -700,8 +709,7 @@ class Surface(Protocol):
 
     def render(self, view: View) -> Sequence[Payload]: ...
     def render_approval(self, approval: Approval) -> Sequence[Payload]: ...
-    @property
-    def most_file_bytes(self) -> int: ...
+    async def file_limit(self, place: Place) -> FileLimit: ...
     def render_file(self, name: str, data: bytes) -> Payload: ...
     def allowance(self, place: Place, call: Call) -> Allowance: ...
     async def send(self, place: Place, payload: Payload, mark: str) -> str: ...

@@ -69,7 +69,6 @@ class Outbox:
         self._turns = turns
         self._sandbox = sandbox
         self._limits = limits
-        self._most_bytes = min(limits.share_bytes, posting.surface.most_file_bytes)
 
     async def share(self, telling: Telling, seat: AgentSeat) -> None:
         """Share what is new; whatever fails, the turn goes on to its end. Raises `Fenced` only.
@@ -140,9 +139,13 @@ class Outbox:
     async def _read(self, file: Left) -> bytes:
         if "\N{REPLACEMENT CHARACTER}" in file.path:
             raise TooLarge("its name is no text")
-        if file.size > self._most_bytes:
-            raise TooLarge(f"it has {size_words(file.size)}, and {size_words(self._most_bytes)} are the most here")
-        data = await self._sandbox.read_file(posixpath.join(_FOLDER, file.path), self._most_bytes)
+        limit = await self._posting.file_limit()
+        most = min(self._limits.share_bytes, limit.most_bytes)
+        if file.size > most:
+            mends = ["ask me for it in parts, or smaller", limit.mend if limit.most_bytes == most else ""]
+            mend = "; ".join(filter(None, mends))
+            raise TooLarge(f"it has {size_words(file.size)}, and {size_words(most)} are the most here: {mend}")
+        data = await self._sandbox.read_file(posixpath.join(_FOLDER, file.path), most)
         if not data:
             raise TooLarge("it is empty")
         return data

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from core.domain.chat import Place
 from core.domain.turn import TurnId
 from core.errors import Ambiguous, PostGone, RateLimited
-from core.ports import Call, Count, Counters, EditBudget, Payload, Post, Posts, PostState, Priority, Surface
+from core.ports import Call, Count, Counters, EditBudget, FileLimit, Payload, Post, Posts, PostState, Priority, Surface
 from worker.hold import Hold
 
 CALL_S: Final = 30.0
@@ -68,6 +68,10 @@ class Posting:
         await self._budget.spend(self.surface.allowance(self._place, Call.SEND), Priority.FINAL)
         external_id = await self._send_once(post, payload)
         await self._posts.sent(self._hold.fence, post.id, external_id, fingerprint(payload))
+
+    async def file_limit(self) -> FileLimit:
+        """How large a file the thread takes now."""
+        return await self.surface.file_limit(self._place)
 
     async def _send_once(self, post: Post, payload: Payload) -> str:
         """Send a post that may have been sent already: find it by its mark first, if anybody tried."""

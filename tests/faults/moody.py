@@ -17,7 +17,7 @@ from core.domain.approval import Approval
 from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import Ambiguous, RateLimited, Unavailable
-from core.ports import Allowance, Call, Payload, Receipt, Surface
+from core.ports import Allowance, Call, FileLimit, Payload, Receipt, Surface
 from worker.tools import Tools
 
 
@@ -38,9 +38,8 @@ class MoodySurface:
     def render_approval(self, approval: Approval) -> Sequence[Payload]:
         return self._inner.render_approval(approval)
 
-    @property
-    def most_file_bytes(self) -> int:
-        return self._inner.most_file_bytes
+    async def file_limit(self, place: Place) -> FileLimit:
+        return await self._inner.file_limit(place)
 
     def render_file(self, name: str, data: bytes) -> Payload:
         return self._inner.render_file(name, data)

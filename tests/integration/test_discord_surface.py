@@ -301,8 +301,8 @@ async def test_a_file_keeps_its_name_and_its_bytes(stage: Stage) -> None:
 
 async def test_a_file_that_discord_finds_too_large_is_said_to_be(stage: Stage) -> None:
     stage.double.allow("40005")
-    large = b"\0" * (stage.surface.most_file_bytes + 1)
-    with pytest.raises(TooLarge):
+    large = b"\0" * ((await stage.surface.file_limit(stage.place)).most_bytes + 1)
+    with pytest.raises(TooLarge, match="in parts, or smaller"):
         await stage.surface.send(stage.place, stage.surface.render_file("big.bin", large), "m1")
 
 

@@ -107,7 +107,10 @@ async def test_what_is_too_large_is_named_once(stage: Stage, chat: ScriptedChat)
     stage.limit(share_bytes=1000)
     await _leaves(chat, f"{MAKE}head -c 5000 /dev/zero > big.bin; echo x > small.txt", "Made.")
     assert await _names(chat) == ["small.txt"]
-    assert "Not shared: big.bin: it has 5.0 kB, and 1.0 kB are the most here." in await _notices(chat)
+    assert (
+        "Not shared: big.bin: it has 5.0 kB, and 1.0 kB are the most here: ask me for it in parts, or smaller."
+        in await _notices(chat)
+    )
 
     await _leaves(chat, "true", "Again.")
     assert "file_kept" not in await chat.kinds()

@@ -11,7 +11,7 @@ from core.domain.approval import Approval
 from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import Ambiguous, SurfaceError
-from core.ports import Allowance, Call, Payload, Receipt, Surface
+from core.ports import Allowance, Call, FileLimit, Payload, Receipt, Surface
 
 Answer = TypeVar("Answer")
 
@@ -85,9 +85,8 @@ class RecordingSurface:
     def render_approval(self, approval: Approval) -> Sequence[Payload]:
         return self.inner.render_approval(approval)
 
-    @property
-    def most_file_bytes(self) -> int:
-        return self.inner.most_file_bytes
+    async def file_limit(self, place: Place) -> FileLimit:
+        return await self.inner.file_limit(place)
 
     def render_file(self, name: str, data: bytes) -> Payload:
         return self.inner.render_file(name, data)

@@ -37,6 +37,7 @@ ONLY_DISCORD: Final[Mapping[tuple[str, str], str]] = {
     ("bots", "invite"): "a link with permissions; Slack's are in the manifest",
     ("bots", "replies"): "each click and command wants one answer, by a token; Slack's whispers need none",
     ("bots", "servers"): "Slack's counterpart is `workspaces`",
+    ("core/surfaces", "boosts"): "a server's limit on files hangs on its boosts; Slack has one for all",
     ("core/surfaces", "components"): "Slack's counterpart is `blocks`",
     ("core/surfaces", "gates"): "each answer tells how much room is left; Slack tells only when there is none",
     (

@@ -11,7 +11,7 @@ from core.domain.approval import Approval
 from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import PostGone
-from core.ports import Allowance, Call, ConsoleThreads, Payload, Receipt
+from core.ports import Allowance, Call, ConsoleThreads, FileLimit, Payload, Receipt
 from core.surfaces.console import render
 
 
@@ -31,10 +31,9 @@ class ConsoleSurface:
         """One post."""
         return render.render_approval(approval)
 
-    @property
-    def most_file_bytes(self) -> int:
+    async def file_limit(self, place: Place) -> FileLimit:  # noqa: ARG002 - the same everywhere
         """No limit of its own: files are named here, and stay where they are."""
-        return 1 << 40
+        return FileLimit(1 << 40)
 
     def render_file(self, name: str, data: bytes) -> Payload:
         """One post that names it."""

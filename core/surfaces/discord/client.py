@@ -22,9 +22,10 @@ from core.domain.approval import Approval
 from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import Ambiguous, PostGone, SurfaceError, TooLarge
-from core.ports import Allowance, Call, Payload, Receipt
+from core.ports import Allowance, Call, FileLimit, Payload, Receipt
 from core.surfaces.discord import sharing
 from core.surfaces.discord.approvals import render_approval
+from core.surfaces.discord.boosts import Boosts
 from core.surfaces.discord.components import walk
 from core.surfaces.discord.plainly import classic, plainly, unattached
 from core.surfaces.discord.receipts import EMOJI
@@ -68,6 +69,7 @@ class DiscordSurface:
     def __init__(self, rest: Rest, now: Callable[[], datetime] = _utc_now) -> None:
         self._rest = rest
         self._now = now
+        self._boosts = Boosts(rest)
         self._posted: OrderedDict[str, str] = OrderedDict()
         self._marks: OrderedDict[str, str] = OrderedDict()
         self._doubtful: OrderedDict[str, datetime] = OrderedDict()
@@ -89,10 +91,9 @@ class DiscordSurface:
         """All that is asked about, and buttons in the last post."""
         return render_approval(approval)
 
-    @property
-    def most_file_bytes(self) -> int:
-        """What Discord takes in every server."""
-        return sharing.MOST_BYTES
+    async def file_limit(self, place: Place) -> FileLimit:
+        """What the server takes by its boosts."""
+        return await self._boosts.file_limit(place.tenant)
 
     def render_file(self, name: str, data: bytes) -> Payload:
         """One post: the file, its name and its size."""
@@ -126,6 +127,10 @@ class DiscordSurface:
         except (Ambiguous, asyncio.CancelledError):
             # Whoever gave up waiting does not know, either.
             _remember(self._doubtful, mark, began)
+            raise
+        except TooLarge:
+            if payload.is_file:
+                self._boosts.forget(place.tenant)
             raise
         self._keep(mark, post)
         if _is_earlier(answer) and not payload.is_file:

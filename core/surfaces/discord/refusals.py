@@ -30,7 +30,8 @@ _POST: Final[Mapping[int, str]] = {
 # Edits of posts that are older than an hour: https://github.com/discord/discord-api-docs/issues/4413.
 OLD_EDITS: Final = 30046
 _LIMITS: Final = frozenset({20016, 20022, 20028, OLD_EDITS, 31001, 31002})
-FORMAT: Final = frozenset({50006, 50035, 40005, 50045})
+FORMAT: Final = frozenset({50006, 50035, 50045})
+_LARGE: Final = 40005
 _OTHER: Final[Mapping[int, str]] = {
     10062: "Discord took this click for too old before Threadwork could answer it. Press again.",
     10063: "Discord does not know this command any more. Reload Discord, and try again.",
@@ -73,7 +74,9 @@ def error_of(  # noqa: PLR0911 - one return per kind of refusal
         return PlaceGone(_PLACE[code])
     if code in _POST:
         return PostGone(_POST[code])
-    if code in FORMAT or status == 413:
+    if code == _LARGE or status == 413:
+        return TooLarge("Discord finds it too large. Ask for it in parts, or smaller.")
+    if code in FORMAT:
         return TooLarge(
             f"Discord finds it too long or wrong ({code}{_details(answer)}). Ask for it in other words, or for less."
         )

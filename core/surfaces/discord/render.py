@@ -142,6 +142,6 @@ def _ending(view: View) -> Iterator[Component]:
 
 
 def _notices(view: View) -> Iterator[Component]:
-    lines = [f"ℹ️ {line(words, 150)}" for words in view.notices[-_NOTICES:]]
+    lines = [f"ℹ️ {line(words, 250)}" for words in view.notices[-_NOTICES:]]
     if lines:
         yield context("\n".join(lines))

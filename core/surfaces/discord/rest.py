@@ -23,6 +23,7 @@ from core.surfaces.discord.refusals import OLD_EDITS, code_of, error_of, is_glob
 
 API_URL: Final = "https://discord.com/api/v10"
 CALL_S: Final = 20.0
+UPLOAD_S: Final = 75.0
 USER_AGENT: Final = "DiscordBot (https://github.com/threadwork/threadwork, 1)"  # discord.com turns others away
 
 
@@ -76,7 +77,7 @@ class Rest:
     @asynccontextmanager
     async def open(cls, token: str, api_url: str | None = None) -> AsyncIterator[Self]:
         """With connections of its own, closed at the end."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_S)) as session:
+        async with aiohttp.ClientSession() as session:
             yield cls(token, session, api_url)
 
     async def call(self, request: Request) -> Answer:
@@ -110,9 +111,10 @@ class Rest:
     async def _ask(self, request: Request) -> Answer:
         url = URL(f"{self._api_url}{request.path}", encoded=True).with_query(dict(request.query))
         data, headers = _encoded(request)
+        within = aiohttp.ClientTimeout(total=UPLOAD_S if request.files else CALL_S)
         try:
             async with self._session.request(
-                request.method, url, data=data, headers=self._headers | headers, allow_redirects=False
+                request.method, url, data=data, headers=self._headers | headers, allow_redirects=False, timeout=within
             ) as response:
                 text = await response.text(errors="replace")
         except aiohttp.ClientConnectorError as error:

@@ -12,8 +12,6 @@ from core.ports import Payload
 from core.surfaces.discord.components import attached, context, picture, post
 from core.surfaces.discord.escaping import escape
 
-# What a server without boosts takes: https://docs.discord.com/developers/reference#uploading-files
-MOST_BYTES: Final = 10 * 1024 * 1024
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+")
 

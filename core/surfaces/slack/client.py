@@ -23,7 +23,7 @@ from core.domain.approval import Approval
 from core.domain.chat import Place, Platform
 from core.domain.view import View
 from core.errors import Ambiguous, PostGone, TooLarge, Unavailable
-from core.ports import Allowance, Call, Payload, Receipt
+from core.ports import Allowance, Call, FileLimit, Payload, Receipt
 from core.surfaces.slack import sharing
 from core.surfaces.slack.approvals import render_approval
 from core.surfaces.slack.plainly import plainly
@@ -84,10 +84,9 @@ class SlackSurface:
         """All that is asked about, and buttons in the last post."""
         return render_approval(approval)
 
-    @property
-    def most_file_bytes(self) -> int:
+    async def file_limit(self, place: Place) -> FileLimit:  # noqa: ARG002 - the same everywhere
         """Slack's limit on a file."""
-        return sharing.MOST_BYTES
+        return FileLimit(sharing.MOST_BYTES)
 
     def render_file(self, name: str, data: bytes) -> Payload:
         """One post: the file, its name and its size."""

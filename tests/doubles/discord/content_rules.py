@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.doubles.discord.component_rules import Checks, check_components
-from tests.doubles.discord.errors import Problem
+from tests.doubles.discord.errors import Problem, request_too_large
 from tests.doubles.discord.permissions import may
-from tests.doubles.discord.world import EPHEMERAL, JSON, V2, Channel, Message, User, visible_text, walk
+from tests.doubles.discord.world import EPHEMERAL, JSON, V2, Channel, GuildState, Message, User, visible_text, walk
 
 MIB = 1024 * 1024
-FILE_LIMIT = 10 * MIB
+FILE_LIMITS = (10 * MIB, 10 * MIB, 50 * MIB, 100 * MIB)  # of a server's boost levels; the first everywhere else
 REQUEST_LIMIT = 25 * MIB
 _CREATE_FLAGS = (1 << 2) | (1 << 12) | V2
 _EDIT_FLAGS = (1 << 2) | V2
@@ -30,6 +30,18 @@ class Upload:
     filename: str
     content: bytes
     content_type: str | None = None
+
+
+def file_limit(guild: GuildState | None) -> int:
+    """How many bytes a file may have in this server, or in direct messages."""
+    return FILE_LIMITS[guild.premium_tier if guild else 0]
+
+
+def refuse_large(channel: Channel, uploads: list[Upload]) -> None:
+    most = file_limit(channel.guild)
+    sizes = [len(one.content) for one in uploads]
+    if max(sizes, default=0) > most or sum(sizes) > max(REQUEST_LIMIT, most):
+        raise request_too_large()
 
 
 def check_message(

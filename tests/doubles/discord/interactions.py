@@ -12,10 +12,10 @@ from typing import Any
 from tests.doubles.discord import errors, payloads
 from tests.doubles.discord.command_rules import check_choices
 from tests.doubles.discord.component_rules import check_modal
-from tests.doubles.discord.content_rules import check_message, is_empty
+from tests.doubles.discord.content_rules import check_message, file_limit, is_empty, refuse_large
 from tests.doubles.discord.errors import Problem
 from tests.doubles.discord.permissions import in_channel
-from tests.doubles.discord.posting import Posting, refuse_large
+from tests.doubles.discord.posting import Posting
 from tests.doubles.discord.record import Call
 from tests.doubles.discord.routes import Lookups, Route, an_object
 from tests.doubles.discord.world import EPHEMERAL, JSON, V2, Channel, Message, User
@@ -135,7 +135,7 @@ class Interactions(Lookups):
             "entitlements": [],
             "authorizing_integration_owners": {"0": guild.id if guild else "0"},
             "context": 0 if guild else 1,
-            "attachment_size_limit": 10_485_760,
+            "attachment_size_limit": file_limit(guild),
         }
         if guild is not None:
             member = payloads.member(guild.members[one.who.id])
@@ -279,7 +279,7 @@ class Interactions(Lookups):
     def _post(self, one: Interaction, body: JSON, call: Call) -> Message:
         if is_empty(body, call.uploads):
             raise errors.empty_message()
-        refuse_large(call.uploads)
+        refuse_large(one.channel, call.uploads)
         if problems := check_message(body, call.uploads, by_interaction=True):
             raise errors.invalid_form(*problems)
         return self._place(one, body, call)

@@ -136,7 +136,7 @@ def guild(one: GuildState, *, bot: User) -> JSON:
         "explicit_content_filter": 0,
         "mfa_level": 0,
         "nsfw_level": 0,
-        "premium_tier": 0,
+        "premium_tier": one.premium_tier,
         "premium_subscription_count": 0,
         "preferred_locale": "en-US",
         "system_channel_flags": 0,

@@ -112,6 +112,12 @@ class Guild:
     def threads(self) -> list[Channel]:
         return self.state.threads
 
+    def boosts(self, tier: int) -> None:
+        """Let people have boosted the server to this level, 0 to 3."""
+        self.state.premium_tier = tier
+        data = payloads.guild(self.state, bot=self.double.world.bot)
+        self.double.gateway.dispatch("GUILD_UPDATE", data | {"guild_id": self.id}, intent=GUILDS)
+
     def person(self, name: str, *, roles: Sequence[str] = ()) -> Person:
         if name not in self.people:
             user = next((one for one in self.double.world.users.values() if one.name == name and not one.bot), None)

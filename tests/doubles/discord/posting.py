@@ -10,11 +10,10 @@ from typing import Any
 
 from tests.doubles.discord import errors, payloads
 from tests.doubles.discord.content_rules import (
-    FILE_LIMIT,
-    REQUEST_LIMIT,
     Upload,
     check_message,
     is_empty,
+    refuse_large,
     resolve_mentions,
 )
 from tests.doubles.discord.gateway import (
@@ -49,7 +48,7 @@ class Posting:
     def create(self, channel: Channel, author: User, body: JSON, uploads: list[Upload], **more: Any) -> Message:
         """Post a message in a channel, as Discord would take it from the bot or a person."""
         self.check_may_send(channel, author, body, uploads)
-        refuse_large(uploads)
+        refuse_large(channel, uploads)
         if author.bot:
             if is_empty(body, uploads):
                 raise errors.empty_message()
@@ -207,7 +206,7 @@ class Posting:
             raise errors.cannot_edit_others()
         if channel.is_thread and channel.archived and not by_token:
             raise errors.thread_archived()
-        refuse_large(uploads)
+        refuse_large(channel, uploads)
         if author.bot:
             if problems := check_message(body, uploads, editing=message, by_interaction=by_token):
                 raise errors.invalid_form(*problems)
@@ -278,14 +277,6 @@ class Posting:
         if channel.guild:
             data["guild_id"] = channel.guild.id
         self.gateway.dispatch("TYPING_START", data, channel=channel, intent=1 << (14 if channel.kind == DM else 11))
-
-
-def refuse_large(uploads: list[Upload]) -> None:
-    if (
-        any(len(one.content) > FILE_LIMIT for one in uploads)
-        or sum(len(one.content) for one in uploads) > REQUEST_LIMIT
-    ):
-        raise errors.request_too_large()
 
 
 def _as_shown(message: Message, body: JSON) -> JSON:

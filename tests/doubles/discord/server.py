@@ -25,7 +25,7 @@ from tests.doubles.discord.world import World
 
 API = "/api/v10"
 _VIA = {"Via": "1.1 google"}
-_BODY_LIMIT = 40 * 1024 * 1024
+_BODY_LIMIT = 110 * 1024 * 1024
 _BROKEN_JSON = object()
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from tests.doubles.discord import errors, payloads
 from tests.doubles.discord.component_rules import Checks
-from tests.doubles.discord.content_rules import Upload, check_message, is_empty
+from tests.doubles.discord.content_rules import Upload, check_message, is_empty, refuse_large
 from tests.doubles.discord.gateway import GUILDS
 from tests.doubles.discord.permissions import may
-from tests.doubles.discord.posting import Posting, refuse_large
+from tests.doubles.discord.posting import Posting
 from tests.doubles.discord.world import FORUM, HAS_THREAD, JSON, PRIVATE_THREAD, PUBLIC_THREAD, Channel, Message, User
 
 _AUTO_ARCHIVE = {60, 1440, 4320, 10080}
@@ -63,7 +63,7 @@ class Threads:
         """A post in a forum: a thread and its first message, which share an id."""
         self._check(forum, by, body, "SEND_MESSAGES")
         first = body.get("message") or {}
-        refuse_large(uploads)
+        refuse_large(forum, uploads)
         if by.bot:
             if is_empty(first, uploads):
                 raise errors.empty_message()

@@ -169,6 +169,7 @@ class GuildState:
     id: str
     name: str
     owner: User
+    premium_tier: int = 0  # how far people have boosted it
     roles: dict[str, Role] = field(default_factory=dict)
     members: dict[str, Member] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
