@@ -123,6 +123,7 @@ class Turns(Protocol):
       `answered` go back to the queue), and withdraws what is still asked, all in one transaction; a second
       `finish` raises `IllegalStep`.
     * `ask_stop` is remembered until the turn ends, also while no worker runs it.
+    * `cannot_show` leaves an end unshown, with the reason: nobody tries again by himself, `unshown` still has it.
     * `handed_over` is the last that was told of each file in the chat's outbox, by its path.
     """
 
@@ -151,6 +152,7 @@ class Turns(Protocol):
     async def events(self, turn_id: TurnId, after: int = 0) -> Sequence[Recorded]: ...
     async def unshown(self, chat_id: ChatId) -> Sequence[Turn]: ...
     async def shown(self, fence: Fence, turn_id: TurnId) -> None: ...
+    async def cannot_show(self, fence: Fence, turn_id: TurnId, why: str) -> None: ...
     async def handed_over(self, chat_id: ChatId) -> Mapping[str, FileShared | FileKept]: ...
 
 
@@ -414,6 +416,7 @@ class Deliveries(Protocol):
     """What did not arrive, within somebody's scope.
 
     * Messages that no worker took within a minute, ends that are not shown a minute later, and failed turns of a week.
+      An end whose place takes no post any more is told of for a month.
     """
 
     async def owed(self, scope: Scope, limit: int = 200) -> Sequence[Owed]: ...

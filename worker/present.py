@@ -41,11 +41,12 @@ class _Wanted:
     refusals: int = 0
     brought_at: float = float("-inf")
     has_text: bool = False
+    is_kept_back: bool = False
 
     def is_refused(self) -> bool:
         """Count one more refusal; whether it is time to give up."""
         self.refusals += 1
-        return self.refusals >= _REFUSALS
+        return self.refusals >= _REFUSALS or self.is_kept_back
 
     @property
     def dirty_asks(self) -> list[Approval]:
@@ -79,11 +80,17 @@ class Presenter:
         self.posting = Posting(surface, stores.posts, budget, hold, place, counters=self._counters)
         self.receipts = Receipts(surface, stores.messages, budget, hold, place, counters=self._counters)
 
-    def show(self, turn_id: TurnId, view: View, asks: Mapping[str, Approval]) -> None:
-        """Say what should be on screen of a turn from now on. Returns at once."""
+    def show(self, turn_id: TurnId, view: View, asks: Mapping[str, Approval], *, was_kept_back: bool = False) -> None:
+        """Say what should be on screen of a turn from now on. Returns at once.
+
+        `was_kept_back`: a run before this one could not show its end, which is tried once more.
+        """
         wanted = self._wanted.get(turn_id)
         if wanted is None:
-            wanted = self._wanted[turn_id] = _Wanted(view)
+            wanted = self._wanted[turn_id] = _Wanted(view, is_kept_back=was_kept_back)
+            # Somebody wrote, so the place may be open again: first what it does not show yet.
+            for other in self._wanted.values():
+                other.is_dirty |= other.is_kept_back
         elif wanted.is_dirty:
             # What was to be shown before this never will be: one edit shows both.
             self._counters.add(Count.EDITS_SAVED, self._place.platform)
@@ -180,17 +187,29 @@ class Presenter:
                 return await self._bring_progress(turn_id, wanted)
             await self._reconcile(turn_id, wanted, "turn", self._surface.render(view), Priority.FINAL)
         except PlaceGone as error:
-            # Nothing can be shown there any more; the turn's state stays true in the database.
+            # Nothing can be shown there now; the turn's state stays true in the database.
             log.warning("place_gone", why=str(error), turn=str(turn_id))
+            await self._keep_back(turn_id, wanted, view, error)
         except TooLarge as error:
             if not view.is_over or not wanted.is_refused():
                 raise
             # It will not fit by being tried for ever, which would keep this chat from its rest. Its state stays true.
             log.exception("end_not_shown", code=error.code, turn=str(turn_id))
-        if view.is_over and wanted.view is view:
-            await self._stores.turns.shown(self._hold.fence, turn_id)
-            self._wanted.pop(turn_id, None)
+            await self._keep_back(turn_id, wanted, view, error)
+        else:
+            if wanted.view is view:
+                await self._stores.turns.shown(self._hold.fence, turn_id)
+                self._wanted.pop(turn_id, None)
+                if wanted.is_kept_back:
+                    # What people saw on their messages could not be changed then, either.
+                    self.receipts.put_again(await self._stores.messages.of_turn(turn_id))
         return 0.0
+
+    async def _keep_back(self, turn_id: TurnId, wanted: _Wanted, view: View, why: ThreadworkError) -> None:
+        """Leave an end unshown until something happens in the chat: a message, or an admin who wants it tried again."""
+        if view.is_over:
+            await self._stores.turns.cannot_show(self._hold.fence, turn_id, why.words)
+            wanted.is_kept_back = True
 
     async def _bring_progress(self, turn_id: TurnId, wanted: _Wanted) -> float:
         call = Call.EDIT if self._external(wanted, "turn:0") else Call.SEND

@@ -5,7 +5,7 @@ once, and a successor goes on where a dead run stopped. The bot puts the first o
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import structlog
@@ -44,12 +44,18 @@ class Receipts:
         self._counters = counters
         self.steered: set[MessageId] = set()
         self._doubtful: set[MessageId] = set()
+        self._again: dict[MessageId, Message] = {}
         self.is_dirty = True
 
     def inherit(self, steered: Collection[MessageId]) -> None:
         """These joined a turn in a run before this one, which may have shown it and died before it was noted."""
         self.steered |= set(steered)
         self._doubtful |= set(steered)
+
+    def put_again(self, messages: Sequence[Message]) -> None:
+        """The last receipts of these were noted as shown when the place took none; now it does."""
+        self._again |= {message.id: message for message in messages}
+        self.is_dirty = True
 
     async def bring(self) -> float:
         """Change every receipt that is not what it should be and that the budget has room for.
@@ -61,6 +67,7 @@ class Receipts:
             for message, shown in await self._stale():
                 is_nowhere = message.external_id.startswith(FROM_PAGE)
                 if is_nowhere or self._surface.looks_alike(self._wanted(message), shown):
+                    self._again.pop(message.id, None)
                     await self._messages.marked(self._hold.fence, message.id, self._wanted(message).value)
                     continue
                 allowance = self._surface.allowance(self._place, Call.MARK)
@@ -81,7 +88,7 @@ class Receipts:
         return 0.0
 
     async def _stale(self) -> list[tuple[Message, Receipt | None]]:
-        found = []
+        found: list[tuple[Message, Receipt | None]] = [(message, Receipt.WORKING) for message in self._again.values()]
         for message in await self._messages.unmarked(self._hold.fence.chat_id):
             shown = Receipt(message.receipt) if message.receipt else None
             if shown is not self._wanted(message):
@@ -109,4 +116,5 @@ class Receipts:
             if error.retryable:
                 raise
             log.warning("receipt_not_shown", why=str(error))
+        self._again.pop(message.id, None)
         await self._messages.marked(self._hold.fence, message.id, wanted.value)

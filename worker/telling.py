@@ -75,7 +75,8 @@ class Telling:
         await self._out([recorded.event for recorded in first])
 
     def _show(self) -> None:
-        self._presenter.show(self.turn.id, self.view, self.asks)
+        was_kept_back = self.turn.unshown_why is not None
+        self._presenter.show(self.turn.id, self.view, self.asks, was_kept_back=was_kept_back)
 
     async def tell(self, events: Sequence[RunEvent], seat: AgentSeat) -> None:
         """Store what is to be stored, with `seat`; publish and show all of it, in order."""

@@ -32,7 +32,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as stored. `number` counts a chat's turns from 1. `is_shown`: its end is on the surface."""
+    """A turn as stored. `number` counts a chat's turns from 1. `is_shown`: its end is on the surface.
+
+    `unshown_why`: why it cannot be, in words; it is tried again only when something happens in the chat.
+    """
 
     id: TurnId
     chat_id: ChatId
@@ -45,4 +48,5 @@ class Turn:
     text: str = ""
     error: str | None = None
     is_shown: bool = False
+    unshown_why: str | None = None
     restarts: int = 0

@@ -101,8 +101,11 @@ class PostgresChats:
                 any_of(turns.c.state, UNFINISHED),
                 or_(turns.c.state == TurnState.RUNNING, turns.c.stop_asked_at.is_not(None), ~is_open),
             ),
-            # A surface that refuses an end for a day is not asked again, unless something else happens in the chat.
-            select(turns.c.chat_id).where(turns.c.ended_at > func.now() - _OWED_FOR, ~turns.c.is_shown),
+            # A surface that refuses an end for a day, or for good, is not asked again, unless something else happens in
+            # the chat.
+            select(turns.c.chat_id).where(
+                turns.c.ended_at > func.now() - _OWED_FOR, ~turns.c.is_shown, turns.c.unshown_why.is_(None)
+            ),
             select(messages.c.chat_id).where(IS_UNMARKED),
         ).subquery()
         query = (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Text, cast, func, literal, null, select, union_all
+from sqlalchemy import Text, cast, func, literal, null, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.domain.access import Scope
@@ -22,6 +22,7 @@ from core.store.tables import any_of, chats, messages, posts, turns
 # What takes longer is late: a worker takes a message in milliseconds, and an end is shown within some seconds.
 _LATE: Final = timedelta(minutes=1)
 _FAILED_FOR: Final = timedelta(days=7)
+_GONE_FOR: Final = timedelta(days=30)
 
 
 class PostgresDeliveries:
@@ -52,9 +53,14 @@ class PostgresDeliveries:
             literal(OwedKind.END.value, Text),
             turns.c.chat_id,
             turns.c.ended_at,
-            turns.c.error,
+            func.coalesce(turns.c.unshown_why, turns.c.error),
             reserved.scalar_subquery(),
-        ).where(turns.c.ended_at < func.now() - _LATE, ~turns.c.is_shown)
+        ).where(
+            turns.c.ended_at < func.now() - _LATE,
+            ~turns.c.is_shown,
+            # A thread that is gone for good is not complained of for ever.
+            or_(turns.c.unshown_why.is_(None), turns.c.ended_at > func.now() - _GONE_FOR),
+        )
         failed = select(
             literal(OwedKind.FAILURE.value, Text), turns.c.chat_id, turns.c.ended_at, turns.c.error, literal(0)
         ).where(turns.c.state == TurnState.FAILED.value, turns.c.ended_at > func.now() - _FAILED_FOR, turns.c.is_shown)

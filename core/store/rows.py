@@ -105,6 +105,7 @@ def turn_of(row: Row[Any]) -> Turn:
         text=row.text,
         error=row.error,
         is_shown=row.is_shown,
+        unshown_why=row.unshown_why,
         restarts=row.restarts,
     )
 

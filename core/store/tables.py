@@ -147,6 +147,8 @@ turns: Final = Table(
     Column("text", PlainText, nullable=False, server_default=""),
     Column("error", PlainText),
     Column("is_shown", Boolean, nullable=False, server_default=text("false")),
+    # The surface takes no post in that place any more: it is tried again only when something happens in the chat.
+    Column("unshown_why", PlainText),
     Column("restarts", Integer, nullable=False, server_default="0"),
     Column("stop_asked_by", PlainText),
     Column("stop_asked_at", Moment),

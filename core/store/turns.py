@@ -177,13 +177,11 @@ class PostgresTurns:
 
     async def shown(self, fence: Fence, turn_id: TurnId) -> None:
         """The end of the turn is on the surface. Raises `IllegalStep` for a turn that has not ended."""
-        shown = update(turns).where(
-            turns.c.id == turn_id, turns.c.chat_id == fence.chat_id, turns.c.ended_at.is_not(None)
-        )
-        async with transaction(self._engine) as connection:
-            await hold(connection, fence)
-            if not (await connection.execute(shown.values(is_shown=True))).rowcount:
-                raise IllegalStep(f"Turn {turn_id} has no end that could be shown.")
+        await self._note_end(fence, turn_id, is_shown=True, unshown_why=None)
+
+    async def cannot_show(self, fence: Fence, turn_id: TurnId, why: str) -> None:
+        """The place of the turn's end takes no post any more. Raises `IllegalStep` for a turn that has not ended."""
+        await self._note_end(fence, turn_id, is_shown=False, unshown_why=why)
 
     async def handed_over(self, chat_id: ChatId) -> Mapping[str, FileShared | FileKept]:
         """What was last told of each file that the agent left for people in this chat, by its path."""
@@ -197,6 +195,15 @@ class PostgresTurns:
             bodies = (await connection.execute(query)).scalars().all()
         told = [from_json(body) for body in bodies]
         return {event.path: event for event in told if isinstance(event, FileShared | FileKept)}
+
+    async def _note_end(self, fence: Fence, turn_id: TurnId, **values: Any) -> None:
+        noted = update(turns).where(
+            turns.c.id == turn_id, turns.c.chat_id == fence.chat_id, turns.c.ended_at.is_not(None)
+        )
+        async with transaction(self._engine) as connection:
+            await hold(connection, fence)
+            if not (await connection.execute(noted.values(values))).rowcount:
+                raise IllegalStep(f"Turn {turn_id} has no end that could be shown.")
 
     async def _step(self, fence: Fence, turn_id: TurnId, to: TurnState) -> None:
         async with transaction(self._engine) as connection:

@@ -200,6 +200,18 @@ async def test_an_end_that_was_not_shown_wants_attention(stage: Stage) -> None:
     assert await stage.stores.chats.unattended() == []
 
 
+async def test_an_end_that_its_place_takes_no_more_wants_no_attention(stage: Stage) -> None:
+    fence, turn, accepted = await stage.begun()
+    await stage.stores.turns.finish(fence, turn.id, 2, end(), SEAT)
+    (message,) = await stage.stores.messages.unmarked(accepted.chat.id)
+    await stage.stores.messages.marked(fence, message.id, message.state.value)
+    await stage.stores.chats.release(fence)
+    assert await stage.stores.chats.unattended() == [accepted.chat.id]
+
+    await stage.stores.turns.cannot_show(fence, turn.id, "The thread is gone.")
+    assert await stage.stores.chats.unattended() == []
+
+
 async def test_the_chat_that_waits_longest_comes_first(stage: Stage) -> None:
     newer, older = await stage.says("a", thread="1"), await stage.says("b", thread="2")
     await stage.runs(LONG_AGO, id=older.chat.id)

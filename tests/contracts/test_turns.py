@@ -350,6 +350,21 @@ async def test_an_end_is_unshown_until_it_is_shown(stage: Stage) -> None:
     assert (await stage.stores.turns.get(turn.id)).is_shown
 
 
+async def test_an_end_that_cannot_be_shown_keeps_its_reason_until_it_is(stage: Stage) -> None:
+    fence, turn, accepted = await stage.begun()
+    with pytest.raises(IllegalStep):
+        await stage.stores.turns.cannot_show(fence, turn.id, "The thread is gone.")
+    await stage.stores.turns.finish(fence, turn.id, 2, end(), SEAT)
+
+    await stage.stores.turns.cannot_show(fence, turn.id, "The thread is gone.")
+    (unshown,) = await stage.stores.turns.unshown(accepted.chat.id)
+    assert (unshown.is_shown, unshown.unshown_why) == (False, "The thread is gone.")
+
+    await stage.stores.turns.shown(fence, turn.id)
+    shown = await stage.stores.turns.get(turn.id)
+    assert (shown.is_shown, shown.unshown_why) == (True, None)
+
+
 async def test_a_turn_that_is_not_there_is_not_found(stage: Stage) -> None:
     fence, turn, _ = await stage.begun()
     _, elsewhere, _ = await stage.begun(thread="other")

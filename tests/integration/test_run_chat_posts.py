@@ -143,9 +143,30 @@ async def _posted(chat: ScriptedChat) -> list[str]:
     return [post.id for post in await chat.posts()]
 
 
-async def test_a_thread_that_is_gone_ends_no_turn(stage: Stage, chat: ScriptedChat) -> None:
+# ------------------------------------------------------------ a thread that is gone, for good or for a while
+
+GONE = "The thread was deleted. Start a new one."
+
+
+def _closes(stage: Stage) -> None:
+    """Let the thread take nothing any more."""
     for call in (Call.SEND, Call.EDIT, Call.MARK):
-        stage.surface.fail(call, *[Refuse(PlaceGone("the thread was deleted")) for _ in range(50)])
+        stage.surface.fail(call, *[Refuse(PlaceGone(GONE)) for _ in range(500)])
+
+
+async def _ends_unseen(stage: Stage, chat: ScriptedChat) -> None:
+    """A turn whose thread closes while it runs; its run is over."""
+    await _writes(chat, stage)
+    await chat.comes_true(chat.posts)
+    _closes(stage)
+    stage.model.open("go")
+    await chat.is_done()
+    await chat.run_ends()
+    stage.surface.forget_faults()
+
+
+async def test_a_thread_that_is_gone_ends_no_turn_and_its_end_stays_owed(stage: Stage, chat: ScriptedChat) -> None:
+    _closes(stage)
     message = await chat.say("Work.", [bash("echo x >> ran")], [says("Done.")])
 
     await chat.is_done("Done.")
@@ -154,7 +175,68 @@ async def test_a_thread_that_is_gone_ends_no_turn(stage: Stage, chat: ScriptedCh
     assert await chat.file("ran") == "x\n"
     assert await chat.posts() == []
     assert await chat.state_of(message) == "answered"
-    assert (await chat.turns())[-1].is_shown
+    turn = (await chat.turns())[-1]
+    assert (turn.is_shown, turn.unshown_why) == (False, GONE)
+    # Nobody asks a place again and again that is gone.
+    assert chat.id not in await stage.stores.chats.unattended()
+
+
+async def test_an_end_is_posted_once_when_its_thread_is_open_again_and_somebody_writes(
+    stage: Stage, chat: ScriptedChat
+) -> None:
+    await _ends_unseen(stage, chat)
+    await chat.say("And now?", [says("Here.")])
+    await chat.is_done("Here.")
+
+    await _is_shown(chat)
+    first, second = await chat.posts()
+    assert (first.body["text"], second.body["text"]) == (WORDS, "Here.")
+    assert [(turn.is_shown, turn.unshown_why) for turn in await chat.turns()] == [(True, None)] * 2
+    assert len(stage.surface.of(Call.SEND)) == 2
+
+
+async def test_an_end_is_posted_once_when_it_is_tried_again(stage: Stage, chat: ScriptedChat) -> None:
+    await _ends_unseen(stage, chat)
+    for _ in range(2):
+        await stage.desk.put(chat.id)
+        await chat.run_ends()
+
+    await _is_shown(chat)
+    assert len(stage.surface.of(Call.SEND)) == 1
+
+
+async def test_an_end_that_is_tried_again_in_vain_stays_owed(stage: Stage, chat: ScriptedChat) -> None:
+    await _ends_unseen(stage, chat)
+    _closes(stage)
+    chat.start_run()
+    await chat.run_ends()
+    assert (await chat.turns())[-1].unshown_why == GONE
+
+
+async def test_a_run_that_is_still_there_posts_the_end_before_the_next_answer(stage: Stage, chat: ScriptedChat) -> None:
+    stage.limit(linger_s=60.0)
+    await _writes(chat, stage)
+    await chat.comes_true(chat.posts)
+    _closes(stage)
+    stage.model.open("go")
+    await chat.is_done()
+
+    async def is_kept_back() -> bool:
+        return (await chat.turns())[-1].unshown_why is not None
+
+    await chat.comes_true(is_kept_back)
+    run = chat.run
+
+    stage.surface.forget_faults()
+    await chat.say("And now?", [says("Here.")])
+    await chat.is_done("Here.")
+
+    async def are_shown() -> bool:
+        return all(turn.is_shown for turn in await chat.turns())
+
+    await chat.comes_true(are_shown)
+    assert chat.run is run
+    assert [post.body["text"] for post in await chat.posts()] == [WORDS, "Here."]
 
 
 # ------------------------------------------------------------ a platform that is away for longer than a run waits
@@ -206,5 +288,12 @@ async def test_an_end_that_the_platform_finds_too_large_for_good_does_not_keep_t
     await chat.is_done("Begun.")
     await chat.run_ends()
 
-    assert (await chat.turns())[-1].is_shown
+    turn = (await chat.turns())[-1]
+    assert (turn.is_shown, turn.unshown_why) == (False, "too long")
     assert chat.id not in await stage.stores.chats.unattended()
+
+    # What it was is tried once with the next message, which waits for nothing.
+    before = len(stage.surface.of(Call.EDIT))
+    chat.start_run()
+    await chat.run_ends()
+    assert len(stage.surface.of(Call.EDIT)) == before + 1

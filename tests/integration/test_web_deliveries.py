@@ -48,6 +48,21 @@ async def test_an_end_that_no_thread_shows_is_there_and_tried_again(page: Page) 
     assert (await page.audit())[-1] == ("Root", "tried again")
 
 
+async def test_an_end_whose_thread_is_gone_is_there_with_the_reason_and_tried_again(page: Page) -> None:
+    scene = await _unshown(page)
+    await page.stores.turns.cannot_show(scene.fence, scene.turn.id, "This thread is locked. A moderator can unlock it.")
+    assert scene.chat.id not in await page.stores.chats.unattended()
+    async with page.visitor() as root:
+        shown = (await root.get("/deliveries")).words
+        assert "This thread is locked. A moderator can unlock it." in shown
+        assert (await root.post(f"/chats/{scene.chat.id}/try-again")).status == 303
+        assert job_id(scene.chat.id) in await _jobs(page)
+        await page.stores.turns.shown(scene.fence, scene.turn.id)
+        shown = (await root.get("/deliveries")).words
+    assert "locked" not in shown
+    assert "The platform refused." in shown  # of the failure itself
+
+
 async def test_a_message_that_nobody_takes_is_there_and_one_that_waits_for_a_turn_is_not(page: Page) -> None:
     running = await page.runs("busy", thread="1.1")
     await page.stores.messages.accept(running.chat.place, Author("U1", "Ann"), "1.19", "later")

@@ -72,6 +72,11 @@ class RecordingSurface:
         """Let the next posts of files go wrong like this, whatever else is sent meanwhile."""
         self._of_files.extend(faults)
 
+    def forget_faults(self) -> None:
+        """Let what was to go wrong go well."""
+        self._faults.clear()
+        self._of_files.clear()
+
     def release(self) -> None:
         """Let every call that hangs go on, now and later."""
         self._released.set()
