@@ -4,6 +4,7 @@ Each use case writes to the database first and tells the workers after; if telli
 look finds it. Nothing here knows a platform. The listeners of `bots/<platform>/` call these.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,20 +12,25 @@ import structlog
 
 from core.domain.approval import Approval, ApprovalId, Decision, decided_words
 from core.domain.chat import Author, Chat, ChatId, ChatSettings, Place, Role
+from core.domain.legs import Leg, LegName, intake_key
 from core.domain.message import FileIn, clean
 from core.errors import AlreadyDecided, NotAllowed, NotFound
-from core.ports import Accepted, ControlChannel, Stores, WakeKind, WorkQueue
+from core.ports import Accepted, ControlChannel, Stores, Traces, WakeKind, WorkQueue
 
 log = structlog.get_logger(__name__)
 
 
 class Intake:
-    """The use cases. Errors are `ThreadworkError`s whose `words` may be shown to the person."""
+    """The use cases. Errors are `ThreadworkError`s whose `words` may be shown to the person.
 
-    def __init__(self, stores: Stores, control: ControlChannel, queue: WorkQueue) -> None:
+    `traces`: where the first leg of each message's way is told, if anywhere.
+    """
+
+    def __init__(self, stores: Stores, control: ControlChannel, queue: WorkQueue, traces: Traces | None = None) -> None:
         self._stores = stores
         self._control = control
         self._queue = queue
+        self._traces = traces
 
     async def accept(
         self,
@@ -42,6 +48,7 @@ class Intake:
         Raises `BadInput` for what cannot be used, and `Unavailable` when it could not be kept: then the person must
         be told, for nothing was accepted.
         """
+        began_at = time.time()
         cleaned = clean(text, has_files=bool(files))
         accepted = await self._stores.messages.accept(
             place, author, external_id, cleaned, files, settings=settings, title=title or _title(cleaned)
@@ -49,6 +56,8 @@ class Intake:
         if accepted.is_new:
             log.info("message_accepted", chat=str(accepted.chat.id), key=accepted.message.key)
             await self._tell(accepted.chat.id, WakeKind.MESSAGE)
+            if self._traces is not None:
+                self._traces.add(_leg(accepted, began_at))
         return accepted
 
     async def edit(self, key: str, text: str) -> bool:
@@ -99,6 +108,13 @@ class Intake:
 def already(error: AlreadyDecided, approval: Approval | None) -> str:
     """What a late click is told."""
     return decided_words(approval) if approval is not None and decided_words(approval) else error.words
+
+
+def _leg(accepted: Accepted, began_at: float) -> Leg:
+    """A message's arrival: from its payload being read to its chat being put to work."""
+    chat, message = accepted.chat, accepted.message
+    facts = {"tenant": str(chat.tenant_id), "chat": str(chat.id), "platform": str(chat.place.platform)}
+    return Leg(LegName.INTAKE, message.id, began_at, time.time(), key=intake_key(message.id), facts=facts)
 
 
 def _title(text: str) -> str:

@@ -7,7 +7,8 @@ cut out of every record, whoever logged it.
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
@@ -26,6 +27,7 @@ _SECRET_NAME: Final = re.compile(
 )
 _HIDDEN: Final = "[hidden]"
 _SAFE: Final = (bool, int, float, type(None))
+_ABOUT: Final = "_threadwork_about"
 
 
 class Changing:
@@ -39,6 +41,27 @@ class Changing:
 
     def __repr__(self) -> str:
         return self.value
+
+
+@contextmanager
+def about(**facts: object) -> Iterator[None]:
+    """Put these on every line of the block, and on one that is logged later of an error that left it."""
+    with structlog.contextvars.bound_contextvars(**facts):
+        try:
+            yield
+        except Exception as error:
+            setattr(error, _ABOUT, {**plainly(facts), **getattr(error, _ABOUT, {})})
+            raise
+
+
+def bound() -> Mapping[str, str]:
+    """What is on every line here."""
+    return plainly(structlog.contextvars.get_contextvars())
+
+
+def plainly(facts: Mapping[str, object]) -> dict[str, str]:
+    """The facts as they stand now: one that is `Changing` does not stay so."""
+    return {name: str(value) for name, value in facts.items()}
 
 
 def hide_secrets(_logger: Any, _name: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -67,13 +90,47 @@ def _hidden(name: object, value: Any) -> Any:
     return value if hidden == shown else hidden
 
 
-def set_up(level: str = "info", style: str = "text", *, name: str = "") -> None:
+class _Errors:
+    """A structlog processor: a line that tells of an error says what the error is about, and `on_error` hears of it."""
+
+    def __init__(self, on_error: Callable[[BaseException, Mapping[str, object]], None] | None) -> None:
+        self._on_error = on_error
+
+    def __call__(self, _logger: Any, _name: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        error = _error_in(record.get("exc_info"))
+        if error is None:
+            return record
+        record.update({name: value for name, value in getattr(error, _ABOUT, {}).items() if not record.get(name)})
+        if self._on_error is not None:
+            # What a library calls its line may be a sentence with anything in it.
+            theirs = record.get("_record")
+            self._on_error(error, {**record, "event": theirs.name if theirs is not None else record.get("event")})
+        return record
+
+
+def _error_in(given: Any) -> BaseException | None:
+    """The error of a record's `exc_info`, in each of its forms."""
+    if given is True:
+        return sys.exc_info()[1]
+    found = given[1] if isinstance(given, tuple) else given
+    return found if isinstance(found, BaseException) else None
+
+
+def set_up(
+    level: str = "info",
+    style: str = "text",
+    *,
+    name: str = "",
+    on_error: Callable[[BaseException, Mapping[str, object]], None] | None = None,
+) -> None:
     """Send all logging to stderr.
 
-    `level`: debug, info, warning or error. `style`: text or json. `name`: what this process is called.
+    `level`: debug, info, warning or error. `style`: text or json. `name`: what this process is called. `on_error` is
+    called with every error that is logged with its traceback, and what its line says.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _Errors(on_error),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

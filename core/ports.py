@@ -18,6 +18,7 @@ from core.domain.access import Access, Rights, Scope
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Rule
 from core.domain.chat import AgentSeat, Author, Chat, ChatId, ChatSettings, Place, Platform
 from core.domain.events import FileKept, FileShared, RunEvent, TurnFinished
+from core.domain.legs import Leg
 from core.domain.message import FileIn, Message, MessageId
 from core.domain.states import SandboxState, TurnState
 from core.domain.turn import Turn, TurnId, Usage
@@ -646,6 +647,17 @@ class Counters(Protocol):
     def add(self, count: Count, platform: Platform, by: int = 1) -> None: ...
     def took(self, span: Span, platform: Platform, seconds: float) -> None: ...
     async def read(self) -> Counted: ...
+
+
+class Traces(Protocol):
+    """Tells whoever looks where the time went, leg by leg, on a message's way. Nothing depends on it.
+
+    * `add` returns at once, waits for nobody and never raises, whatever becomes of the collector.
+    * Legs of one message are one trace, and a leg with a parent is its child, whichever processes tell them.
+    * What waits to be sent does not grow: what does not fit is lost.
+    """
+
+    def add(self, leg: Leg) -> None: ...
 
 
 # ---------------------------------------------------------------- surfaces

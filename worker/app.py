@@ -23,7 +23,7 @@ from core.bus.events import RedisEventBus
 from core.crypto import find_secret
 from core.domain.chat import ChatId, Place, Platform
 from core.errors import Misconfigured
-from core.ports import EditBudget, FileSource, Stores, Surface
+from core.ports import EditBudget, FileSource, Stores, Surface, Traces
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.console import PostgresConsoleThreads
@@ -39,6 +39,7 @@ from worker.sandbox.provider import E2BProvider, SandboxServer
 from worker.sandbox.seating import Access, Seating
 from worker.sweep import Sweeper
 from worker.tools import Tools
+from worker.tracing import traced
 
 log = structlog.get_logger(__name__)
 _WARM_AFTER_S: Final = 3.0
@@ -46,11 +47,12 @@ _WARM_AFTER_S: Final = 3.0
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings, wrap: Callable[[Tools], Tools] = lambda tools: tools
+    settings: Settings, wrap: Callable[[Tools], Tools] = lambda tools: tools, *, traces: Traces | None = None
 ) -> AsyncIterator[QueueWorker]:
     """A worker on the database and Redis that the settings name. Raises `Misconfigured` for what is missing.
 
     `wrap` may lay something around a tool: tests of faults a moody surface, a measurement a bus with a clock.
+    `traces`: where the legs of messages' ways are told, if anywhere.
     """
     if settings.database_url is None or settings.redis_url is None:
         missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
@@ -87,7 +89,8 @@ async def open_worker(
 
         async def work_on(chat_id: ChatId) -> None:
             run_chat = await warming.run_chat()
-            await run_chat(tools, chat_id)
+            async with traced(tools, traces) as its_tools:
+                await run_chat(its_tools, chat_id)
 
         yield QueueWorker(
             settings.redis_url,

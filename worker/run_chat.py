@@ -29,7 +29,7 @@ from core.errors import (
     ThreadworkError,
     Unavailable,
 )
-from core.log import Changing
+from core.log import Changing, about
 from core.ports import Sandbox, WakeKind
 from worker.agent import process
 from worker.agent.questions import Asking
@@ -63,15 +63,14 @@ async def run_chat(tools: Tools, chat_id: ChatId) -> None:
     chat, fence = taken
     hold = Hold(tools.stores.chats, fence, tools.limits.lease_s)
     turn = Changing()
-    with structlog.contextvars.bound_contextvars(
-        tenant=str(chat.tenant_id), chat=str(chat_id), key=chat.place.key, epoch=fence.epoch, turn=turn
-    ):
+    with about(tenant=str(chat.tenant_id), chat=str(chat_id), key=chat.place.key, epoch=fence.epoch, turn=turn):
         try:
             await _hold_and_work(tools, chat, hold, turn)
         except BaseExceptionGroup as group:
             fenced, rest = group.split(Fenced)
             if rest is not None:
-                raise rest.exceptions[0] from group
+                error = rest.exceptions[0]
+                raise error from error.__cause__  # what it came from, not the group around it
             log.warning("run_fenced", why=str(fenced))
         finally:
             await hold.release()

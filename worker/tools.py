@@ -7,7 +7,7 @@ from core.bus.counters import LocalCounters
 from core.domain.chat import Platform
 from core.ports import ControlChannel, Counters, EditBudget, EventBus, FileSource, SandboxProvider, Stores, Surface
 from worker.limits import Limits
-from worker.sandbox.seating import Seating
+from worker.sandbox.seating import Seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Tools:
     budget: EditBudget
     surfaces: Mapping[Platform, Surface]
     provider: SandboxProvider
-    seating: Seating
+    seating: Seats
     limits: Limits
     worker: str
     files: Mapping[Platform, FileSource] = field(default_factory=dict)

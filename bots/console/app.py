@@ -20,7 +20,7 @@ from core.domain.chat import Author, Chat, ChatSettings, Place, Platform, Role
 from core.domain.events import RunEvent, TurnFinished
 from core.domain.message import Message
 from core.domain.turn import TurnId
-from core.ports import Cursor, EventBus, Missed, Recorded, Stores
+from core.ports import Cursor, EventBus, Missed, Recorded, Stores, Traces
 from core.queue import ArqWorkQueue
 from core.store.stores import open_stores
 
@@ -115,7 +115,9 @@ def is_end(event: RunEvent) -> bool:
 
 
 @asynccontextmanager
-async def open_console(database_url: str, redis_url: str, name: str) -> AsyncIterator[ConsoleChat]:
+async def open_console(
+    database_url: str, redis_url: str, name: str, traces: Traces | None = None
+) -> AsyncIterator[ConsoleChat]:
     """Connect, and be in the console chat `name` as the person who runs this program."""
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(database_url, pool_size=3))
@@ -124,7 +126,7 @@ async def open_console(database_url: str, redis_url: str, name: str) -> AsyncIte
         queue = await stack.enter_async_context(ArqWorkQueue.open(redis_url))
         place = Place(Platform.CONSOLE, "local", "", name)
         author = Author(str(os.getuid()), _user_name(), Role.ADMIN)
-        yield ConsoleChat(place, author, stores, RedisEventBus(redis), Intake(stores, control, queue))
+        yield ConsoleChat(place, author, stores, RedisEventBus(redis), Intake(stores, control, queue, traces))
 
 
 def _user_name() -> str:

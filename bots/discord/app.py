@@ -31,7 +31,7 @@ from core.bus.connection import open_redis
 from core.bus.control import open_control
 from core.domain.chat import ChatSettings
 from core.errors import Misconfigured, ThreadworkError
-from core.ports import Stores
+from core.ports import Stores, Traces
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.stores import open_stores
@@ -43,7 +43,7 @@ _AGAIN_S: Final = 5.0
 
 
 @asynccontextmanager
-async def open_discord(settings: Settings) -> AsyncIterator[None]:
+async def open_discord(settings: Settings, traces: Traces | None = None) -> AsyncIterator[None]:
     """The bot, connected to Discord until the block ends. Raises `Misconfigured` for what is missing or refused."""
     if settings.database_url is None or settings.redis_url is None:
         missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
@@ -59,7 +59,7 @@ async def open_discord(settings: Settings) -> AsyncIterator[None]:
         errands = Errands()
         stack.push_async_callback(errands.close)
         receipting = Receipting(stores.messages, RedisEditBudget(redis), DiscordSurface(rest))
-        intake = Intake(stores, control, queue)
+        intake = Intake(stores, control, queue, traces)
         parts = _parts(settings, servers, intake, stores, errands=errands, receipting=receipting)
         catching_up = CatchingUp(servers.web, stores)
         await catching_up.open()

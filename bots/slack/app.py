@@ -33,7 +33,7 @@ from core.bus.control import open_control
 from core.crypto import find_secret
 from core.domain.chat import ChatSettings
 from core.errors import Ambiguous, Misconfigured, RateLimited
-from core.ports import Stores
+from core.ports import Stores, Traces
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.engine import open_engine
@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_slack(settings: Settings) -> AsyncIterator[None]:
+async def open_slack(settings: Settings, traces: Traces | None = None) -> AsyncIterator[None]:
     """The bot, connected to Slack until the block ends. Raises `Misconfigured` for what is missing or refused."""
     if settings.database_url is None or settings.redis_url is None:
         missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
@@ -62,7 +62,7 @@ async def open_slack(settings: Settings) -> AsyncIterator[None]:
         errands = Errands()
         stack.push_async_callback(errands.close)
         receipting = Receipting(stores.messages, RedisEditBudget(redis))
-        parts = _parts(settings, Intake(stores, control, queue), stores, errands, receipting)
+        parts = _parts(settings, Intake(stores, control, queue, traces), stores, errands, receipting)
         app = bolt_for(settings, workspaces)
         Listener(Handling(workspaces, parts), errands).listen(app)
         await stack.enter_async_context(door(app))

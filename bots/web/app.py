@@ -40,6 +40,7 @@ from core.bus.counters import RedisCounters
 from core.bus.shared import open_shared_bus
 from core.crypto import find_secret
 from core.errors import Misconfigured
+from core.ports import Traces
 from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.audit import PostgresAudit
@@ -62,7 +63,7 @@ _SHUTDOWN_S: Final = 2.0
 
 
 @asynccontextmanager
-async def open_web(settings: Settings) -> AsyncIterator[str]:
+async def open_web(settings: Settings, traces: Traces | None = None) -> AsyncIterator[str]:
     """The page, served until the block ends; yields its address. Raises `Misconfigured`."""
     if settings.database_url is None or settings.redis_url is None:
         missing = "DATABASE_URL" if settings.database_url is None else "REDIS_URL"
@@ -108,7 +109,7 @@ async def open_web(settings: Settings) -> AsyncIterator[str]:
         streams = Streams(looks, stores.turns, bus)
         waiting = Waiting(looks)
         site.on_shutdown.extend([streams.close, waiting.close])
-        doing = Doing(looks, stores, Intake(stores, control, queue), audit)
+        doing = Doing(looks, stores, Intake(stores, control, queue, traces), audit)
         site.add_routes(vouched.routes)
         site.add_routes([*checks.routes, *signing_in.routes, *Chats(looks, stores, streams.mark_now).routes])
         deliveries = DeliveriesPage(looks, PostgresDeliveries(engine), queue, audit)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from core.log import set_up
+from core.log import Changing, about, set_up
 
 SECRETS = {
     "Anthropic's key": "sk-ant-api03-abcdefghij_KLMNOP-0123456789",
@@ -114,3 +114,33 @@ def test_a_record_is_one_line_of_json_with_its_chat_and_process(monkeypatch: pyt
     assert (ours["level"], theirs["level"]) == ("info", "warning")
     assert theirs["event"] == "two\nlines"
     assert theirs["process"] == "worker"
+
+
+def test_a_line_of_an_error_says_what_the_error_was_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, heard = io.StringIO(), []
+    monkeypatch.setattr(sys, "stderr", out)
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    turn = Changing()
+    try:
+        set_up("info", "json", on_error=lambda error, facts: heard.append((error, facts)))
+        try:
+            with about(chat="c1", epoch=3), about(chat="c2", turn=turn):
+                turn.value = "t1"
+                raise ValueError("wrong")
+        except ValueError as error:
+            broken = error
+        turn.value = "t2"
+        structlog.get_logger("ours").warning("broke", chat="here", exc_info=broken)
+        structlog.get_logger("ours").warning("unsaid", why=broken)
+        logging.getLogger("theirs").error("a sentence", exc_info=broken)
+    finally:
+        root.handlers[:], root.level = before
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    ours, unsaid, theirs = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (ours["chat"], ours["turn"], ours["epoch"]) == ("here", "t1", "3")
+    assert (theirs["chat"], theirs["turn"], theirs["epoch"]) == ("c2", "t1", "3")
+    assert "turn" not in unsaid
+    assert [error for error, _ in heard] == [broken, broken]
+    assert [facts["event"] for _, facts in heard] == ["broke", "theirs"]

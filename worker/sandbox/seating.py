@@ -8,7 +8,7 @@ its seat under the fence. Next: `worker/agent/process.py`.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -53,6 +53,13 @@ class Seated:
     is_new: bool
     is_resumed: bool
     is_alive: bool = True
+
+
+class Seats(Protocol):
+    """What a run needs of `Seating`, which a trace is laid around."""
+
+    async def sandbox(self, chat: Chat, fence_epoch: int) -> tuple[Sandbox, AgentSeat]: ...
+    async def agent(self, chat: Chat, sandbox: Sandbox, seat: AgentSeat, *, may_start: bool) -> Seated | None: ...
 
 
 class Seating:
