@@ -85,6 +85,15 @@ class SandboxLost(SandboxError):
     code = "sandbox_lost"
 
 
+class DiskFull(SandboxError):
+    """The sandbox's disk is full: nothing can be written there, by nobody."""
+
+    code = "disk_full"
+
+    def __init__(self) -> None:
+        super().__init__("The sandbox's disk is full.")
+
+
 class SandboxPaused(SandboxError):
     """The sandbox is not running; connecting resumes it."""
 

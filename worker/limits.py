@@ -12,6 +12,7 @@ class Limits:
     for a person before its sandbox is paused. `turn_s`: how long a turn may work. `turn_bytes`: how much journal a turn
     may write. `rotate_bytes`: the journal size past which it is emptied between turns. `patience_s`: how long a
     sandbox server may be away before the turn fails. `restarts`: how often a turn survives its agent's death.
+    `quiet_s`: after how long without a word from a working agent its disk is looked at.
     `share_files`, `share_bytes`, `share_s`: how many files, how large each, one answer brings into the thread, and how
     long that may take.
     """
@@ -27,6 +28,7 @@ class Limits:
     settle_s: float = 30.0
     patience_s: float = 120.0
     restarts: int = 3
+    quiet_s: float = 20.0
     share_files: int = 10
     share_bytes: int = 25 << 20
     share_s: float = 120.0

@@ -15,16 +15,18 @@ from worker.tools import Tools
 from worker.wording import after_restart
 
 
-async def tell_of_restart(tools: Tools, hold: Hold, telling: Telling, seated: Seated) -> tuple[str | None, set[str]]:
+async def tell_of_restart(
+    tools: Tools, hold: Hold, telling: Telling, seated: Seated, why: str
+) -> tuple[str | None, set[str]]:
     """Count the restart and tell people; what the agent must be told, and the messages its memory already holds.
 
     No note: its memory has nothing of this turn. A message that the resumed memory holds is not to be said again: the
-    CLI would ignore it, and wait for ever. Raises `AgentError` when it was started too often.
+    CLI would ignore it, and wait for ever. Raises `AgentError` when it was started too often; `why`, if that is known.
     """
     turns, seat = tools.stores.turns, seated.seat
     restarts = await turns.restarted(hold.fence, telling.turn.id)
     if restarts > tools.limits.restarts:
-        raise AgentError(f"The agent's program ended unexpectedly {restarts} times.")
+        raise AgentError(f"The agent's program ended unexpectedly {restarts} times. {why}".strip())
     telling.turn = replace(telling.turn, restarts=restarts)
     if not seated.is_resumed or seat.session_id is None:
         words = "The agent's program was lost with its memory of this thread; I start on your message anew."

@@ -8,7 +8,6 @@ messages in the queue. Next: `talk.py`, the loop with the agent; `present.py`, w
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +20,7 @@ from core.domain.states import Actor, ApprovalState, SandboxState, TurnState, st
 from core.domain.turn import Turn
 from core.errors import (
     AgentError,
+    DiskFull,
     Fenced,
     ProcessGone,
     SandboxError,
@@ -32,6 +32,7 @@ from core.errors import (
 from core.log import Changing, about
 from core.ports import Sandbox, WakeKind
 from worker.agent import process
+from worker.agent.ending import WORDS, Cause, how_it_ended
 from worker.agent.questions import Asking
 from worker.agent.session import open_session
 from worker.hold import Hold, take
@@ -41,7 +42,7 @@ from worker.outbox import Outbox
 from worker.present import Presenter
 from worker.restarted import tell_of_restart
 from worker.ruling import Rulings
-from worker.sandbox.seating import lost
+from worker.sandbox.seating import end_agent, lost
 from worker.talk import MailItem, Outcome, Talk, Wake
 from worker.telling import Telling
 from worker.tools import Tools
@@ -105,6 +106,7 @@ class ChatRun:
         self._known: set[str] = set()
         self._away_since: float | None = None
         self._is_told = False
+        self._cause = Cause.UNKNOWN
 
     async def listen(self, wakes: AsyncIterator[WakeKind]) -> None:
         """Put wakes into the mailbox, for ever."""
@@ -195,20 +197,15 @@ class ChatRun:
         log.warning("agent_failed", why=str(error))
         if await self._stores.turns.restarted(self._hold.fence, telling.turn.id) > self._tools.limits.restarts:
             await self._give_up(telling, error)
-            return True
-        if self._seat.run_dir is not None and self._seat.sandbox_id is not None:
-            with suppress(SandboxError, Unavailable):
-                sandbox, _ = await self._tools.seating.sandbox(
-                    replace(self._chat, seat=self._seat), self._hold.fence.epoch
-                )
-                await process.kill(sandbox, self._seat.run_dir)
-        self._seat = replace(self._seat, pid=None)
-        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+        else:
+            await self._end_agent()
         return True
 
     async def _give_up(self, telling: Telling, error: ThreadworkError) -> None:
         log.warning("turn_given_up", code=error.code, why=str(error))
         self._away_since, self._is_told = None, False
+        if isinstance(error, DiskFull):
+            await self._end_agent()
         by = await self._stores.turns.stop_asked(telling.turn.id)
         if by is not None:
             await self._fail(telling.turn, stopped_by(by), TurnState.STOPPED)
@@ -239,7 +236,7 @@ class ChatRun:
         await self._stores.chats.save_seat(self._hold.fence, self._seat)
         note = None
         if seated.is_new and was_at_work:
-            note, self._known = await tell_of_restart(self._tools, self._hold, telling, seated)
+            note, self._known = await tell_of_restart(self._tools, self._hold, telling, seated, WORDS[self._cause])
         self._mailbox = Mailbox()
         # What came while nobody listened, or while the agent was seated, is in the database: look there first.
         self._mailbox.add(Wake(WakeKind.MESSAGE))
@@ -341,11 +338,16 @@ class ChatRun:
     async def _agent_gone(self, sandbox: Sandbox) -> bool:
         """After the agent's program ended: go on at once, its memory is in the sandbox."""
         if self._seat.run_dir is not None:
-            log.warning("agent_gone", err=(await process.last_words(sandbox, self._seat.run_dir))[-500:])
-            await process.kill(sandbox, self._seat.run_dir)
-        self._seat = replace(self._seat, pid=None)
-        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+            self._cause = (await how_it_ended(sandbox, self._seat.run_dir)).cause
+        await self._end_agent()
+        if self._cause is Cause.DISK_FULL:
+            raise DiskFull
         return True
+
+    async def _end_agent(self) -> None:
+        """Make sure that the agent's program is gone; the next look starts another."""
+        self._seat = await end_agent(self._tools.seating, replace(self._chat, seat=self._seat), self._hold.fence.epoch)
+        await self._stores.chats.save_seat(self._hold.fence, self._seat)
 
     async def _lose_sandbox(self, telling: Telling, error: SandboxLost) -> bool:
         """The sandbox is gone: a turn in flight fails with it, one that had only begun starts in a new one."""

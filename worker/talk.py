@@ -19,7 +19,7 @@ from core.domain import events as e
 from core.domain.chat import AgentSeat, Busy, Chat
 from core.domain.message import Message, MessageId
 from core.domain.states import TurnState
-from core.errors import AgentError
+from core.errors import AgentError, DiskFull
 from core.ports import Stores, WakeKind
 from worker.agent.questions import ToolRequest, denied
 from worker.agent.results import ResultSeen
@@ -33,7 +33,7 @@ from worker.mailbox import Mailbox
 from worker.outbox import Outbox
 from worker.ruling import Rulings
 from worker.telling import Telling
-from worker.under_way import UnderWay, is_note, note_id
+from worker.under_way import UnderWay, begins_a_turn, is_note, note_id, without
 from worker.wording import said_by, stopped_by
 
 log = structlog.get_logger(__name__)
@@ -139,14 +139,14 @@ class Talk:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             ahead = self._mailbox.peek()
-            if isinstance(ahead, JournalLine) and _begins_a_turn(ahead):
+            if isinstance(ahead, JournalLine) and begins_a_turn(ahead.body):
                 self.is_unasked = True
                 return True
             item = await self._mailbox.get(left) if ahead is None else self._mailbox.take()
             match item:
                 case Wake():
                     return True
-                case JournalLine() if _begins_a_turn(item):
+                case JournalLine() if begins_a_turn(item.body):
                     self._mailbox.put_back(item)
                 case JournalLine():
                     self._note(item)
@@ -223,11 +223,11 @@ class Talk:
                 if line.body.get("request", {}).get("subtype") == "can_use_tool":
                     seat = replace(seat, pending={**seat.pending, str(line.body.get("request_id")): line.raw})
             case "control_cancel_request":
-                seat = _without(seat, str(line.body.get("request_id")))
+                seat = without(seat, str(line.body.get("request_id")))
                 self._rulings.taken_back(line.body, self.seat.pending)
             case "control_response":
                 # The CLI echoes our answers (--replay-user-messages): the journal itself says what is answered.
-                seat = _without(seat, str(line.body.get("response", {}).get("request_id")))
+                seat = without(seat, str(line.body.get("response", {}).get("request_id")))
         if heard.init is not None:
             seat = replace(seat, session_id=heard.init.session_id)
         self.seat = seat
@@ -381,19 +381,14 @@ class Talk:
                 self._is_over = Outcome.PARKED
             return
         turn.worked_s += since
+        if turn.is_quiet(now, self._limits.quiet_s):
+            # It may be that all it writes is lost. A command that fills the disk for a moment is none of ours.
+            was_full, turn.is_full = turn.is_full, await self._session.is_disk_full()
+            if was_full and turn.is_full:
+                raise DiskFull
         if turn.worked_s > self._limits.turn_s:
             minutes = self._limits.turn_s / 60
             await self._stop(turn, (TurnState.FAILED, f"This took longer than {minutes:.0f} minutes, so I stopped it."))
         elif turn.journal_bytes > self._limits.turn_bytes:
             size = self._limits.turn_bytes >> 20
             await self._stop(turn, (TurnState.FAILED, f"This wrote more than {size} MB of output, so I stopped it."))
-
-
-def _begins_a_turn(line: JournalLine) -> bool:
-    return line.body is not None and line.body.get("type") == "system" and line.body.get("subtype") == "init"
-
-
-def _without(seat: AgentSeat, request_id: str) -> AgentSeat:
-    if request_id not in seat.pending:
-        return seat
-    return replace(seat, pending={key: raw for key, raw in seat.pending.items() if key != request_id})

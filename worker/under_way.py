@@ -1,9 +1,12 @@
 """The turn that a talk is about. Next: `talk.py`."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID, uuid5
 
+from core.domain.chat import AgentSeat
 from core.domain.message import Message
 from core.domain.states import TurnState
 from core.domain.turn import Turn
@@ -25,10 +28,31 @@ class UnderWay:
     worked_s: float = 0.0
     ending: tuple[TurnState, str | None] | None = None
     interrupted_at: float | None = None
+    looked_at_disk: float = field(default_factory=time.monotonic)
+    is_full: bool = False
 
     @property
     def turn(self) -> Turn:
         return self.telling.turn
+
+    def is_quiet(self, now: float, seconds: float) -> bool:
+        """Whether nothing was heard for so long, and nobody looked why since; whoever asks is to look."""
+        is_so = now - max(self.heard_at, self.looked_at_disk) > seconds
+        if is_so:
+            self.looked_at_disk = now
+        return is_so
+
+
+def begins_a_turn(body: Mapping[str, Any] | None) -> bool:
+    """Whether a journal line says that the agent begins a turn."""
+    return body is not None and body.get("type") == "system" and body.get("subtype") == "init"
+
+
+def without(seat: AgentSeat, request_id: str) -> AgentSeat:
+    """The seat once that request is answered."""
+    if request_id not in seat.pending:
+        return seat
+    return replace(seat, pending={key: raw for key, raw in seat.pending.items() if key != request_id})
 
 
 def note_id(turn: Turn) -> str:

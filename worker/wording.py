@@ -11,6 +11,7 @@ from core.domain.states import ApprovalState
 from core.domain.view import ShownStep
 from core.errors import (
     AgentError,
+    DiskFull,
     Misconfigured,
     SandboxError,
     SandboxLost,
@@ -74,13 +75,18 @@ def lost_when_stopped(name: str) -> str:
     return " ".join(part for part in (stopped_by(name), words) if part)
 
 
-def for_people(error: ThreadworkError) -> str:
+def for_people(error: ThreadworkError) -> str:  # noqa: PLR0911 - a sentence each
     """One sentence for the thread: what went wrong, what was kept, what to do now."""
     match error:
         case SandboxLost():
             return (
                 "The sandbox of this thread was lost while I worked, with its files. "
                 "Your messages are kept: write again and I start in a new one."
+            )
+        case DiskFull():
+            return (
+                "The disk of this thread's sandbox is full, so I could not go on. Your messages are kept. "
+                "Ask me to delete what is not needed, for which I keep some room, or begin a new thread."
             )
         case Misconfigured():
             return f"I am not set up for this yet. {error.words}"

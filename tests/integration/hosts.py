@@ -25,6 +25,21 @@ import encodings.idna, concurrent.futures.thread, threadwork.sandbox_host.__main
 os.setgroups([]); os.setresgid({NOBODY}, {NOBODY}, {NOBODY}); os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
 raise SystemExit(host.main())
 """
+# Mounts of its own, so that they go with it.
+_APART = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--"]
+_MOUNTING = """#!/bin/sh -e
+for one; do
+    case "$one" in {data}/*/home)
+        if ! mountpoint -q "$one"; then
+            cp -a "$one" "$one.first"
+            mount -t tmpfs -o size={disk_mb}m,mode=755 tmpfs "$one"
+            chown --reference="$one.first" "$one"
+            cp -a "$one.first/." "$one"
+        fi
+    esac
+done
+exec {bwrap} "$@"
+"""
 
 
 @dataclass
@@ -50,13 +65,18 @@ class Host:
         return self.process.wait(30)
 
 
-def start(folder: Path, *options: str, who: str = WHO[0]) -> Host:
+def start(folder: Path, *options: str, who: str = WHO[0], disk_mb: int = 0) -> Host:
+    """A host, up. With `disk_mb` the home of each of its sandboxes is a disk of its own, of that size."""
     arguments = ["--data-dir", str(folder / "data"), "--gateway-dir", str(folder / "gateway"), "--die-with-parent"]
     arguments += ["--api-key", API_KEY, *options]
     line = [sys.executable, "-m", "threadwork.sandbox_host", *arguments]
     if who == "plain user" and os.geteuid() == 0:
         line = [sys.executable, "-c", _AS_NOBODY, str(_readable_copy(folder)), *arguments]
-    process = subprocess.Popen(line, cwd=_ROOT, stdout=subprocess.PIPE, stderr=_log(folder), text=True)
+    environment = dict(os.environ)
+    if disk_mb:
+        line = [*_APART, *line]
+        environment["PATH"] = f"{_small_disks(folder, disk_mb)}:{environment['PATH']}"
+    process = subprocess.Popen(line, cwd=_ROOT, stdout=subprocess.PIPE, stderr=_log(folder), text=True, env=environment)
     assert process.stdout is not None
     said = process.stdout.readline()
     if not said.startswith("sandbox-host http://127.0.0.1:"):
@@ -69,6 +89,15 @@ def start(folder: Path, *options: str, who: str = WHO[0]) -> Host:
 def _log(folder: Path) -> Any:
     with (folder / "host.log").open("a") as log:
         return os.fdopen(os.dup(log.fileno()), "a")
+
+
+def _small_disks(folder: Path, disk_mb: int) -> Path:
+    """A folder with a `bwrap` that first puts a small disk where a sandbox's home is."""
+    shim = folder / "bin" / "bwrap"
+    shim.parent.mkdir()
+    shim.write_text(_MOUNTING.format(data=folder / "data", disk_mb=disk_mb, bwrap=shutil.which("bwrap")))
+    shim.chmod(0o755)
+    return shim.parent
 
 
 def _readable_copy(folder: Path) -> Path:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 import redis as redis_sync
+from structlog.testing import capture_logs
 
 from core.domain import events as e
 from core.domain.approval import Verdict
@@ -55,6 +56,23 @@ async def test_a_turn_goes_on_when_the_agent_dies_while_it_writes(stage: Stage, 
     await _goes_on(chat)
 
 
+async def test_the_log_says_how_the_agent_ended_and_nothing_of_what_it_printed(chat: ScriptedChat) -> None:
+    with capture_logs() as logged:
+        await chat.say("Ann's own words.", [says("Once upon "), at_gate("go"), says("a time.")])
+        await chat.until(e.TextStreamed)
+        run_dir = (await chat.agent()).run_dir
+        await chat.runs(f"echo 'sk-ant-secret: Ann said her own words; out of memory' >> {run_dir}/err.log")
+        await chat.kill_agent()
+        await chat.until(e.AgentRestarted)
+        chat.stage.model.open("go")
+        await chat.is_done()
+        await chat.run_ends()
+
+    (gone,) = [line for line in logged if line["event"] == "agent_gone"]
+    assert (gone["exit_code"], gone["signal"], gone["cause"]) == (137, "SIGKILL", "out_of_memory")
+    assert not [line for line in logged if "sk-ant" in str(line) or "own words" in str(line)]
+
+
 async def test_an_agent_that_died_in_a_call_learns_that_its_outcome_is_unknown(chat: ScriptedChat) -> None:
     message = await chat.say("Work.", [bash(f"echo x >> ran; {LOOP}")], [says("I looked: it ran.")])
     await chat.comes_true(lambda: chat.file("ran"))
@@ -86,7 +104,8 @@ async def test_an_agent_that_dies_again_and_again_ends_the_turn(stage: Stage, ch
 
     assert end.state is TurnState.FAILED
     assert end.error == (
-        "The agent's program ended unexpectedly 2 times. Your messages are kept; write again to go on."
+        "The agent's program ended unexpectedly 2 times. It was killed, as happens for want of memory. "
+        "Your messages are kept; write again to go on."
     )
     assert await chat.receipts() == {message.external_id: "failed"}
     await _goes_on(chat)

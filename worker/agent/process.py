@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from core.errors import AgentError, Unavailable
 from core.ports import Sandbox
 from worker.agent.options import CONFIG_DIR, GATEWAY_SOCKET, RUNS, WORKSPACE
 
@@ -128,14 +127,6 @@ async def exit_code(sandbox: Sandbox, run_dir: str) -> int | None:
     answer = await sandbox.run(f"cat {shlex.quote(run_dir)}/exit 2>/dev/null || true", time_s=15)
     text = answer.stdout.strip()
     return int(text) if text.lstrip("-").isdigit() else None
-
-
-async def last_words(sandbox: Sandbox, run_dir: str) -> str:
-    """The end of what the program wrote to stderr, for the log."""
-    try:
-        return (await sandbox.run(f"tail -c 2000 {shlex.quote(run_dir)}/err.log 2>/dev/null || true", time_s=15)).stdout
-    except (AgentError, Unavailable):
-        return ""
 
 
 async def kill(sandbox: Sandbox, run_dir: str) -> None:

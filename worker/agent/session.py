@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from claude_agent_sdk import ClaudeSDKClient, CLIConnectionError
 
 from core.domain.chat import Mode
-from core.errors import AgentError, ThreadworkError
+from core.errors import AgentError, SandboxError, ThreadworkError, Unavailable
 from core.ports import Sandbox
+from worker.agent.ending import is_disk_full
 from worker.agent.options import cli_mode
 from worker.agent.transport import JournalItem, JournalTransport
 
@@ -33,7 +34,8 @@ CanUseTool = Callable[[str, dict[str, Any], "ToolPermissionContext"], Awaitable[
 class Session:
     """What a run can say to its agent. Every call is bounded and raises `AgentError` when nothing answers."""
 
-    def __init__(self, client: ClaudeSDKClient, transport: JournalTransport) -> None:
+    def __init__(self, client: ClaudeSDKClient, transport: JournalTransport, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
         self._client = client
         self._transport = transport
 
@@ -53,7 +55,7 @@ class Session:
             if isinstance(error.__cause__, ThreadworkError):
                 # What the sandbox said of it: it may pass, or the program may be gone.
                 raise error.__cause__ from error
-            raise AgentError(f"The agent could not be told: {error}") from error
+            raise AgentError("The agent could not be told.") from error
 
     async def interrupt(self) -> None:
         """Stop what the agent is doing; its turn then ends by itself."""
@@ -74,6 +76,13 @@ class Session:
             request = {"subtype": "cancel_async_message", "message_uuid": uuid}
             await self._asked(query._send_control_request(request))  # noqa: SLF001 - as above
 
+    async def is_disk_full(self) -> bool:
+        """Whether nothing can be written in the sandbox; False where it does not tell."""
+        try:
+            return await is_disk_full(self._sandbox)
+        except (SandboxError, Unavailable):
+            return False
+
     async def _asked(self, call: Awaitable[Any]) -> None:
         try:
             async with asyncio.timeout(CONTROL_S):
@@ -82,7 +91,7 @@ class Session:
             raise AgentError("The agent does not answer.") from error
         except Exception as error:
             # The SDK raises bare `Exception` for an error answer.
-            raise AgentError(f"The agent refused: {error}") from error
+            raise AgentError("The agent refused.") from error
 
 
 @asynccontextmanager
@@ -121,7 +130,7 @@ async def open_session(
     try:
         await _connected(client, reading if is_new else None)
         tasks.append(asyncio.create_task(_drain(client), name="sdk messages"))
-        yield Session(client, transport)
+        yield Session(client, transport, sandbox)
     finally:
         for task in tasks:
             task.cancel()
@@ -147,7 +156,7 @@ async def _connected(client: ClaudeSDKClient, reading: "asyncio.Task[None] | Non
         if reading is not None and (await asyncio.wait({reading}, timeout=_LAST_WORDS_S))[0]:
             # It reads no more, because it has ended.
             raise AgentError("The agent's program ended while it was starting.") from error
-        raise AgentError(f"The agent's program could not be started: {error}") from error
+        raise AgentError("The agent's program could not be started.") from error
     finally:
         connecting.cancel()
 

@@ -13,6 +13,7 @@ import structlog
 
 from core.errors import AgentError
 from core.ports import Sandbox
+from worker.agent.ending import WORDS, ending_of
 
 log = structlog.get_logger(__name__)
 CLI_IN_SANDBOX: Final = "/home/user/.threadwork/bin/claude"
@@ -39,5 +40,6 @@ async def bring_cli(sandbox: Sandbox) -> str:
     async with asyncio.timeout(60):
         done = await sandbox.run(f"chmod 0755 {part} && mv {part} {CLI_IN_SANDBOX} && {CLI_IN_SANDBOX} --version")
     if done.exit_code != 0:
-        raise AgentError(f"The Claude CLI does not run in this sandbox: {done.stderr.strip()[:200]}")
+        why = WORDS[ending_of(done.exit_code, done.stderr).cause]
+        raise AgentError(f"The Claude CLI does not run in this sandbox. {why}".strip())
     return CLI_IN_SANDBOX

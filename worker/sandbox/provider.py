@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from core.errors import Misconfigured, ProcessGone, SandboxError, SandboxLost, SandboxPaused, TooLarge, Unavailable
+from core.errors import (
+    DiskFull,
+    Misconfigured,
+    ProcessGone,
+    SandboxError,
+    SandboxLost,
+    SandboxPaused,
+    TooLarge,
+    Unavailable,
+)
 from core.ports import Ran, SandboxInfo
 
 if TYPE_CHECKING:
@@ -283,7 +292,7 @@ def _translated(
     except e2b.NotFoundException as error:
         raise (gone_means or SandboxError)(str(error)) from error
     except e2b.NotEnoughSpaceException as error:
-        raise SandboxError("The sandbox's disk is full.") from error
+        raise DiskFull from error
     except (e2b.TimeoutException, e2b.RateLimitException, e2b.ServiceBusyException) as error:
         raise Unavailable(what, str(error)[:200]) from error
     except e2b.SandboxException as error:

@@ -6,6 +6,7 @@ its seat under the fence. Next: `worker/agent/process.py`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol
@@ -14,9 +15,10 @@ import structlog
 
 from core.domain.chat import AgentSeat, Chat
 from core.domain.states import Actor, SandboxState, step
-from core.errors import Misconfigured
+from core.errors import Misconfigured, SandboxError, Unavailable
 from core.ports import Sandbox, SandboxProvider
 from worker.agent import process
+from worker.agent.ending import need_room
 from worker.agent.options import Launch, ModelAccess, argv, environment, sdk_options
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class Seating:
         return lines > (1 if seat.offset > 0 else 0)
 
     async def _start(self, chat: Chat, sandbox: Sandbox, seat: AgentSeat, launch: Launch) -> Seated:
+        await need_room(sandbox)
         cli = await process.find_cli(sandbox) or await self._bring_cli(sandbox)
         session = seat.session_id
         if session is not None and not await process.has_session(sandbox, session):
@@ -152,3 +155,12 @@ class Seating:
 def lost(seat: AgentSeat) -> AgentSeat:
     """The seat after its sandbox is gone: no process, no memory; what was already paid for stays counted."""
     return AgentSeat(sandbox_state=step(seat.sandbox_state, SandboxState.LOST, Actor.RUN))
+
+
+async def end_agent(seats: Seats, chat: Chat, fence_epoch: int) -> AgentSeat:
+    """Make sure that the chat's agent is gone, as far as its sandbox can be reached; the seat without it."""
+    if chat.seat.run_dir is not None and chat.seat.sandbox_id is not None:
+        with suppress(SandboxError, Unavailable):
+            sandbox, _ = await seats.sandbox(chat, fence_epoch)
+            await process.kill(sandbox, chat.seat.run_dir)
+    return replace(chat.seat, pid=None)
