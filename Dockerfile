@@ -6,13 +6,13 @@ RUN pip install --no-cache-dir --disable-pip-version-check "uv>=0.9,<1"
 WORKDIR /app
 # The dependencies change seldom, and make a layer of their own.
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --locked --no-dev --no-install-project
+RUN uv sync --locked --no-dev --extra observe --no-install-project
 COPY bots bots
 COPY core core
 COPY migrations migrations
 COPY threadwork threadwork
 COPY worker worker
-RUN uv sync --locked --no-dev --no-editable
+RUN uv sync --locked --no-dev --extra observe --no-editable
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/threadwork threadwork

@@ -37,7 +37,12 @@ _EXAMPLES: Final = {
     "DISCORD_API_URL": "https://discord.com/api/v10",
     "DISCORD_WEB_URL": "https://discord.com",
     "DISCORD_GATEWAY_URL": "wss://gateway.discord.gg/",
+    "SENTRY_DSN": "https://key@sentry.example.com/1",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces",
 }
+# What `core/observing` is told, by the names that Sentry and OpenTelemetry have for it.
+_OBSERVING: Final = ("sentry_", "otel_")
 
 
 def _address(value: str, *beginnings: str, host: bool = True) -> str:
@@ -70,6 +75,14 @@ def _redis(value: str) -> str:
     if value.startswith("unix://"):
         return value
     return _address(value, "redis://", "rediss://", "unix://")
+
+
+def _dsn(value: str) -> str:
+    """Sentry's kind of address: https://docs.sentry.io/concepts/key-terms/dsn-explainer/."""
+    parts = urlsplit(_web_address(value))
+    if not parts.username or not parts.path.rpartition("/")[2]:
+        raise ValueError("it has no key before the host, or no project behind it")
+    return value
 
 
 def _folder(value: Path) -> Path:
@@ -176,6 +189,16 @@ class Settings(BaseSettings):
     discord_forums: str = ""
     discord_deciders: str = ""
 
+    sentry_dsn: Annotated[str, AfterValidator(_dsn)] | None = Field(default=None, repr=False)
+    sentry_environment: str | None = None
+    sentry_release: str | None = None
+    otel_exporter_otlp_endpoint: WebUrl | None = None
+    otel_exporter_otlp_traces_endpoint: WebUrl | None = None
+    otel_exporter_otlp_protocol: str | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str | None = None
+    otel_sdk_disabled: bool = False
+
     @property
     def has_credential(self) -> bool:
         """Whether a model can be reached; without one the scripted offline model plays."""
@@ -185,6 +208,16 @@ class Settings(BaseSettings):
     def uses_own_sandboxes(self) -> bool:
         """Whether sandboxes are on this machine, because no other E2B server was named."""
         return self.e2b_api_key is None and self.e2b_api_url is None
+
+    @property
+    def observing(self) -> dict[str, str]:
+        """What is set for `core/observing`, by its names in the environment."""
+        names = [name for name in type(self).model_fields if name.startswith(_OBSERVING)]
+        values = {name.upper(): getattr(self, name) for name in names}
+        plain = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in values.items()
+        }
+        return {name: str(value) for name, value in plain.items() if value}
 
 
 def load(**overrides: object) -> Settings:

@@ -10,7 +10,8 @@ from bots.console.play import Approve, Player, always
 from bots.console.stopping import ctrl_c_stops
 from core.domain.chat import ChatSettings, Mode
 from core.errors import BadInput
-from core.log import set_up
+from core.observing.program import observed
+from core.ports import Traces
 from core.settings import Settings
 from threadwork.offline_model import MODEL as OFFLINE_MODEL
 from threadwork.stack import borrowed_stack
@@ -32,10 +33,26 @@ async def run_chat_command(
     how = _one_of(Approve, approve, "--approve")
     chosen = _one_of(Mode, mode, "--mode") if mode else Mode.ASK
     _check_name(name)
-    set_up("warning", settings.threadwork_log_format)
+    with observed("chat", settings.observing, level="warning", style=settings.threadwork_log_format) as traces:
+        return await _run(settings, name, prompts, how, chosen, as_json=as_json, is_plain=is_plain, traces=traces)
+
+
+async def _run(
+    settings: Settings,
+    name: str,
+    prompts: Sequence[str],
+    how: Approve,
+    chosen: Mode,
+    *,
+    as_json: bool,
+    is_plain: bool,
+    traces: Traces | None,
+) -> int:
     async with (
         borrowed_stack(settings.threadwork_data_dir, is_unsafe=settings.threadwork_unsafe_no_isolation) as stack,
-        open_console(settings.database_url or stack.database_url, settings.redis_url or stack.redis_url, name) as chat,
+        open_console(
+            settings.database_url or stack.database_url, settings.redis_url or stack.redis_url, name, traces
+        ) as chat,
     ):
         model = settings.threadwork_model or (OFFLINE_MODEL if stack.is_offline else None)
         wanted = ChatSettings(mode=chosen, model=model)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from core.log import set_up
 from core.settings import Settings
 from threadwork.beat import beating
-from threadwork.parts import say_ready, stop_signal
+from threadwork.parts import say_ready, stop_signal, watched
 
 
 async def print_invite(settings: Settings) -> int:
@@ -20,9 +19,9 @@ async def run_discord(settings: Settings, beat: Path | None = None) -> int:
     """Take in what Discord sends until told to stop; says it is ready once the gateway is connected."""
     from bots.discord.app import open_discord
 
-    set_up(settings.threadwork_log, settings.threadwork_log_format, name="discord")
-    stopped = stop_signal()
-    async with open_discord(settings), beating(beat):
-        say_ready("discord")
-        await stopped.wait()
+    with watched("discord", settings) as traces:
+        stopped = stop_signal()
+        async with open_discord(settings, traces), beating(beat):
+            say_ready("discord")
+            await stopped.wait()
     return 0

@@ -7,10 +7,12 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from core.errors import Misconfigured
-from core.log import set_up
+from core.observing.program import observed
+from core.ports import Traces
 from core.settings import Settings
 from threadwork.beat import beating
 
@@ -28,22 +30,28 @@ def say_ready(what: str) -> None:
     print(f"{what} ready", flush=True)
 
 
+def watched(name: str, settings: Settings, *, has_legs: bool = True) -> AbstractContextManager[Traces | None]:
+    """Be the program `name`, logging and watched as the settings say: `core/observing/program.py`."""
+    level, style = settings.threadwork_log, settings.threadwork_log_format
+    return observed(name, settings.observing, level=level, style=style, has_legs=has_legs)
+
+
 async def run_worker(settings: Settings, beat: Path | None = None) -> None:
     """Work until told to stop; chats are then handed over, and their agents work on."""
     from worker.app import open_worker
 
-    set_up(settings.threadwork_log, settings.threadwork_log_format, name="worker")
-    stopped = stop_signal()
-    async with open_worker(settings) as worker, beating(beat):
-        running = asyncio.create_task(worker.run())
-        say_ready("worker")
-        waiting = asyncio.create_task(stopped.wait())
-        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if running.done():
-            await running
-        running.cancel()
-        await asyncio.wait((running,), timeout=10)
+    with watched("worker", settings) as traces:
+        stopped = stop_signal()
+        async with open_worker(settings, traces=traces) as worker, beating(beat):
+            running = asyncio.create_task(worker.run())
+            say_ready("worker")
+            waiting = asyncio.create_task(stopped.wait())
+            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if running.done():
+                await running
+            running.cancel()
+            await asyncio.wait((running,), timeout=10)
     # Everything is closed. The SDKs may still be loading in a thread, which an ordinary end would wait for, and the
     # HTTP core of e2b aborts now and then when the interpreter is taken down around it.
     sys.stdout.flush()
@@ -66,8 +74,6 @@ async def run_sandbox_host(settings: Settings, *, port: int) -> int:
     """Serve sandboxes on 127.0.0.1 until told to stop."""
     from threadwork.sandbox_host.app import HostSettings, run_host
 
-    set_up(settings.threadwork_log, settings.threadwork_log_format, name="sandbox-host")
-    stopped = stop_signal()
     key = settings.e2b_api_key
     host = HostSettings(
         data_dir=settings.threadwork_data_dir / "sandboxes",
@@ -76,7 +82,9 @@ async def run_sandbox_host(settings: Settings, *, port: int) -> int:
         api_key=key.get_secret_value() if key else None,
         is_isolated=not settings.threadwork_unsafe_no_isolation,
     )
-    async with run_host(host) as address:
-        print(f"sandbox-host {address.url}", flush=True)
-        await stopped.wait()
+    with watched("sandbox-host", settings, has_legs=False):
+        stopped = stop_signal()
+        async with run_host(host) as address:
+            print(f"sandbox-host {address.url}", flush=True)
+            await stopped.wait()
     return 0

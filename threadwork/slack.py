@@ -3,10 +3,9 @@
 import sys
 from pathlib import Path
 
-from core.log import set_up
 from core.settings import Settings
 from threadwork.beat import beating
-from threadwork.parts import say_ready, stop_signal
+from threadwork.parts import say_ready, stop_signal, watched
 
 
 def print_manifest(settings: Settings) -> None:
@@ -20,9 +19,9 @@ async def run_slack(settings: Settings, beat: Path | None = None) -> int:
     """Take in what Slack sends until told to stop; says it is ready once Slack is connected."""
     from bots.slack.app import open_slack
 
-    set_up(settings.threadwork_log, settings.threadwork_log_format, name="slack")
-    stopped = stop_signal()
-    async with open_slack(settings), beating(beat):
-        say_ready("slack")
-        await stopped.wait()
+    with watched("slack", settings) as traces:
+        stopped = stop_signal()
+        async with open_slack(settings, traces), beating(beat):
+            say_ready("slack")
+            await stopped.wait()
     return 0

@@ -21,11 +21,10 @@ import structlog
 
 from core.crypto import encode_secret, find_secret
 from core.errors import Misconfigured, Unavailable
-from core.log import set_up
 from core.settings import Settings, default_data_dir, example_of
 from threadwork.embedded.postgres import embedded_postgres
 from threadwork.embedded.valkey import embedded_valkey
-from threadwork.parts import stop_signal
+from threadwork.parts import stop_signal, watched
 from threadwork.stack import Stack, only_stack, remove_stack, until_unused, write_stack
 from threadwork.supervise import Child, Program, Supervisor, supervised
 
@@ -35,7 +34,11 @@ _CREDENTIALS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE
 
 async def run_up(settings: Settings, *, use_embedded: bool, while_used: bool) -> int:
     """Run the stack until SIGTERM, SIGINT or, with `while_used`, until nobody uses it. Prints `ready` once it is."""
-    set_up(settings.threadwork_log, settings.threadwork_log_format, name="up")
+    with watched("up", settings, has_legs=False):
+        return await _run(settings, use_embedded=use_embedded, while_used=while_used)
+
+
+async def _run(settings: Settings, *, use_embedded: bool, while_used: bool) -> int:
     data_dir = settings.threadwork_data_dir
     stopped = stop_signal()
     starting = asyncio.current_task()
@@ -137,6 +140,9 @@ async def _start(settings: Settings, opened: AsyncExitStack, *, use_embedded: bo
     env = {
         # The real credential is for the gateway only.
         **dict.fromkeys(_CREDENTIALS, ""),
+        # The gateway and the sandbox host read no `.env`.
+        **{name: value for name, value in settings.observing.items() if name.startswith("SENTRY_")},
+        "THREADWORK_LOG_FORMAT": settings.threadwork_log_format,
         "THREADWORK_SECRET_KEY": encode_secret(secret),
         "THREADWORK_DATA_DIR": str(data_dir),
         "PYTHONUNBUFFERED": "1",

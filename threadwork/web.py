@@ -5,9 +5,8 @@ import os
 
 from core.domain.access import Access, Rights
 from core.errors import Misconfigured
-from core.log import set_up
 from core.settings import Settings
-from threadwork.parts import say_ready, stop_signal
+from threadwork.parts import say_ready, stop_signal, watched
 from threadwork.stack import read_stack
 
 
@@ -15,11 +14,11 @@ async def run_web(settings: Settings) -> int:
     """Serve the page until told to stop; says where it is once it is there."""
     from bots.web.app import open_web
 
-    set_up(settings.threadwork_log, settings.threadwork_log_format, name="web")
-    stopped = stop_signal()
-    async with open_web(settings) as address:
-        say_ready(f"web {address}")
-        await stopped.wait()
+    with watched("web", settings) as traces:
+        stopped = stop_signal()
+        async with open_web(settings, traces) as address:
+            say_ready(f"web {address}")
+            await stopped.wait()
     return 0
 
 

@@ -43,7 +43,7 @@ bring_uv() { # into .uv, where nobody else's version is disturbed
 }
 
 sync() { # what uv.lock says into .venv, with the uv at $1
-  UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_PYTHON="$python" "$1" sync --frozen --quiet
+  UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never UV_PYTHON="$python" "$1" sync --frozen --quiet --all-extras
 }
 
 if [ -x .uv/bin/uv ]; then

@@ -138,6 +138,8 @@ def test_it_installs_what_is_locked_without_what_development_needs(steps: list[t
     syncs = [rest for instruction, rest in steps if instruction == "RUN" and "uv sync" in rest]
     assert len(syncs) == 2
     assert all("--locked" in sync and "--no-dev" in sync for sync in syncs)
+    # Whoever sets SENTRY_DSN finds the library there.
+    assert all("--extra observe" in sync for sync in syncs)
 
 
 def test_it_starts_the_program_and_leaves_health_to_each_service(steps: list[tuple[str, str]]) -> None:

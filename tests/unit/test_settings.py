@@ -45,6 +45,10 @@ WRONG = {
     "DISCORD_API_URL": ["wss://discord.com"],
     "DISCORD_WEB_URL": ["discord.com"],
     "DISCORD_GATEWAY_URL": ["https://discord.com", "wss://"],
+    "SENTRY_DSN": ["sentry.example.com", "https://sentry.example.com/1", "https://hunter2@sentry.example.com/"],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4317", "grpc://collector"],
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ["/v1/traces"],
+    "OTEL_SDK_DISABLED": ["perhaps"],
 }
 # Any text will do for these; what is odd about it, `threadwork doctor` says.
 FREE = {
@@ -58,6 +62,11 @@ FREE = {
     "DISCORD_TOKEN",
     "E2B_API_KEY",
     "E2B_TEMPLATE",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_SERVICE_NAME",
+    "SENTRY_ENVIRONMENT",
+    "SENTRY_RELEASE",
     "SLACK_APP_TOKEN",
     "SLACK_BOT_TOKEN",
     "SLACK_CLIENT_ID",
@@ -168,6 +177,10 @@ def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
         "DISCORD_FORUMS",
         "DISCORD_DECIDERS",
         "E2B_TEMPLATE",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_SERVICE_NAME",
+        "SENTRY_ENVIRONMENT",
+        "SENTRY_RELEASE",
         "SLACK_CLIENT_ID",
         "SLACK_COMMAND",
         "THREADWORK_GATEWAY_HOST",
@@ -176,3 +189,16 @@ def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
     }:
         monkeypatch.setenv(name, secret)
     assert secret not in repr(load())
+
+
+def test_what_watches_is_told_by_its_own_names_what_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert load().observing == {}
+    (tmp_path / ".env").write_text(
+        "SENTRY_DSN=https://key@sentry.example.com/1\nOTEL_EXPORTER_OTLP_HEADERS=a=hunter2\n"
+    )
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert load().observing == {
+        "SENTRY_DSN": "https://key@sentry.example.com/1",
+        "OTEL_EXPORTER_OTLP_HEADERS": "a=hunter2",
+        "OTEL_SDK_DISABLED": "True",
+    }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import ThreadworkError
+from core.observing.program import observed
 from threadwork.sandbox_host.app import HostSettings, Limits, run_host
 from threadwork.sandbox_host.settings import DEFAULT_LIMITS
 
@@ -53,7 +54,10 @@ def main() -> int:
         limits=Limits(given.memory_mb or None, given.disk_mb or None, given.processes or None),
     )
     try:
-        asyncio.run(serve(settings))
+        with observed(
+            "sandbox-host", os.environ, style=os.environ.get("THREADWORK_LOG_FORMAT", "text"), has_legs=False
+        ):
+            asyncio.run(serve(settings))
     except ThreadworkError as error:
         sys.stderr.write(f"sandbox-host: {error.words}\n")
         return 2

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import base64
 import binascii
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import Misconfigured, ThreadworkError
+from core.observing.program import observed
 from worker.gateway.app import DEFAULT_UPSTREAM, GatewaySettings, serve_gateway
 from worker.gateway.credential import VARIABLES, find_credential
 
@@ -64,9 +64,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.socket is None and arguments.port is None:
         parser.error("say where to listen: --socket, --port or both")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     try:
-        asyncio.run(run(settings_from(arguments, os.environ)))
+        with observed("gateway", os.environ, style=os.environ.get("THREADWORK_LOG_FORMAT", "text"), has_legs=False):
+            asyncio.run(run(settings_from(arguments, os.environ)))
     except ThreadworkError as failure:
         sys.stderr.write(f"gateway: {failure.words}\n")
         return 2
