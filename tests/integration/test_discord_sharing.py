@@ -31,9 +31,13 @@ class Server:
     async def makes(self, command: str) -> None:
         """Let the agent run a command, and its answer be in the thread."""
         told = await self.ann.says(self.thread, "Make it.")
-        await self.chat.say("Make it.", [bash(command)], [says("Made.")], by=_author(self.ann), again=told.id)
+        await self.chat.say("Make it.", [bash(command)], [says("Made.")], by=self.author, again=told.id)
         await self.chat.is_done("Made.")
         await self.chat.run_ends()
+
+    @property
+    def author(self) -> Author:
+        return Author(self.ann.id, "Ann", Role.ADMIN)
 
     @property
     def sizes(self) -> list[int]:
@@ -45,10 +49,6 @@ class Server:
 
     def asked(self) -> int:
         return sum(f"{call.method} {call.template}" == LOOK for call in self.discord.record.calls)
-
-
-def _author(person: Person) -> Author:
-    return Author(person.id, "Ann", Role.ADMIN)
 
 
 @pytest.fixture
