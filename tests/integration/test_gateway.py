@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 from yarl import URL
 
 from core.errors import Misconfigured, Unavailable
@@ -34,6 +36,7 @@ from tests.doubles.anthropic import (
 )
 from tests.doubles.anthropic.fixtures import anthropic
 from tests.integration.bare_cli import bare_cli
+from tests.integration.hosts import until
 from worker.gateway.app import GatewaySettings, serve_gateway
 from worker.gateway.credential import Credential
 from worker.gateway.meter import Metered
@@ -385,32 +388,38 @@ async def test_the_log_has_neither_secrets_nor_words(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     anthropic.queue.append(text_reply("private answer"))
-    async with gateway.post("private question", path="/v1/messages?private=query") as answer:
-        await answer.read()
+    with capture_logs() as logged:
+        async with gateway.post("private question", path="/v1/messages?private=query") as answer:
+            await answer.read()
+        await until(lambda: logged)
 
-    logged = "\n".join(record.getMessage() for record in caplog.records if record.name == "worker.gateway")
-    assert CHAT in logged
-    assert "POST /v1/messages 200" in logged
+    (line,) = logged
+    assert {name: line[name] for name in ("event", "chat", "method", "path", "outcome")} == {
+        "event": "request",
+        "chat": CHAT,
+        "method": "POST",
+        "path": "/v1/messages",
+        "outcome": "200",
+    }
     for secret in (REAL_KEY, TOKEN, "private"):
-        assert secret not in logged
+        assert secret not in f"{logged} {caplog.text}"
 
 
 async def test_the_log_tells_of_a_client_that_left_and_keeps_to_one_line(
-    gateway: Reached, anthropic: AnthropicDouble, caplog: pytest.LogCaptureFixture
+    gateway: Reached, anthropic: AnthropicDouble
 ) -> None:
-    caplog.set_level(logging.INFO)
-    anthropic.queue.append(Reply((Text("early"), Hang())))
-    async with gateway.post() as answer:
-        await answer.content.readany()
-        answer.close()
-    await anthropic.wait_until(lambda: anthropic.requests[0].answer == "client left")
-    async with gateway.post(path="/v1/two%0Alines") as answer:
-        assert answer.status == 404
+    with capture_logs() as logged:
+        anthropic.queue.append(Reply((Text("early"), Hang())))
+        async with gateway.post() as answer:
+            await answer.content.readany()
+            answer.close()
+        await anthropic.wait_until(lambda: anthropic.requests[0].answer == "client left")
+        async with gateway.post(path="/v1/two%0Alines") as answer:
+            assert answer.status == 404
 
-    logged = [record.getMessage() for record in caplog.records if record.name == "worker.gateway"]
-    assert [line.split()[:3] for line in logged] == [
-        ["POST", "/v1/messages", "left"],
-        ["POST", "/v1/two%0Alines", "404"],
+    assert [(line["method"], line["path"], line["outcome"]) for line in logged] == [
+        ("POST", "/v1/messages", "left"),
+        ("POST", "/v1/two%0Alines", "404"),
     ]
 
 
@@ -495,6 +504,7 @@ async def test_the_program_says_when_it_is_ready_and_stops_cleanly(folder: Path,
         ANTHROPIC_API_KEY=REAL_KEY,
         ANTHROPIC_BASE_URL=anthropic.url,
         THREADWORK_SECRET_KEY=b64encode(SECRET).decode(),
+        THREADWORK_LOG_FORMAT="json",
     )
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -517,6 +527,9 @@ async def test_the_program_says_when_it_is_ready_and_stops_cleanly(folder: Path,
             program.kill()
     assert program.returncode == 0
     assert not path.exists()
+    lines = [json.loads(line) for line in logged.splitlines()]
+    asked = [(line["path"], line["outcome"], line["chat"]) for line in lines if line["event"] == "request"]
+    assert asked == [("/v1/messages", "200", CHAT), ("/v1/models", "200", CHAT)]
     assert REAL_KEY.encode() not in logged
     assert TOKEN.encode() not in logged
 

@@ -9,13 +9,13 @@ an answer that breaks off upstream breaks off here, which the CLI retries. Next:
 import asyncio
 import io
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
@@ -44,7 +44,7 @@ NOT_PASSED_BACK = frozenset(
 Allow = Callable[[str, str], Awaitable[str | None]]
 OnMetered = Callable[[Metered], None]
 
-log = logging.getLogger("worker.gateway")
+log = structlog.get_logger("worker.gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Proxy:
                 async with asyncio.timeout(self.allow_within_s):
                     reason = await self.allow(chat_id, asked["model"])
             except Exception:
-                log.exception("budget check failed chat=%s", chat_id)
+                log.exception("budget_not_checked", chat=chat_id)
                 return refusals.not_ready()
             if reason is not None:
                 return refusals.not_allowed(reason)
@@ -126,7 +126,7 @@ class Proxy:
         except TimeoutError:
             return refusals.silent(host)
         except (aiohttp.ClientError, OSError) as failure:
-            log.warning("upstream failed chat=%s host=%s error=%s", chat_id, host, type(failure).__name__)
+            log.warning("upstream_failed", chat=chat_id, host=host, error=type(failure).__name__)
             return refusals.unreachable(host)
         meter = Meter(streaming=answer.content_type == "text/event-stream", model=str(asked.get("model", "")))
         try:
@@ -140,7 +140,7 @@ class Proxy:
         try:
             self.on_metered(metered)
         except Exception:
-            log.exception("metering failed chat=%s", metered.chat_id)
+            log.exception("not_metered", chat=metered.chat_id)
 
     def _headers_for(self, request: web.Request) -> CIMultiDict[str]:
         named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
@@ -168,7 +168,7 @@ async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse, meter
             await response.write(chunk)
             meter.feed(chunk)
     except (aiohttp.ClientError, TimeoutError) as failure:
-        log.warning("upstream broke off error=%s", type(failure).__name__)
+        log.warning("upstream_broke_off", error=type(failure).__name__)
         # A clean end would look like a whole answer.
         if request.transport is not None:
             request.transport.abort()
@@ -180,8 +180,8 @@ async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse, meter
 def _log_access(request: web.Request, outcome: str, chat_id: str | None, started: float) -> None:
     """One line a request: no query, no body, no header; the path as it was sent, so that it stays one line."""
     path = request.rel_url.raw_path[:200]
-    took_ms = 1000 * (time.monotonic() - started)
-    log.info("%s %s %s chat=%s %.0f ms", request.method, path, outcome, chat_id or "-", took_ms)
+    took_ms = round(1000 * (time.monotonic() - started))
+    log.info("request", method=request.method, path=path, outcome=outcome, chat=chat_id, took_ms=took_ms)
 
 
 def _token_of(headers: Mapping[str, str]) -> str:
