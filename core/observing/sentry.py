@@ -39,12 +39,11 @@ class Reports:
         """Tell of an error. `facts`: what the log line says that tells of it; `TAGS` of that are sent."""
         if str(facts.get("event", "")).startswith(_OWN):
             return
-        code = {"code": error.code} if isinstance(error, ThreadworkError) else {}
         try:
             event, hint = event_from_exception(
                 error, self._client.options, {"type": "threadwork", "handled": facts.get("event") != "program_ended"}
             )
-            event["tags"] = dict(tags_of({**facts, **code}))
+            event["tags"] = dict(tags_of({**facts, **_code_of(error)}))
             self._client.capture_event(event, hint)
         except Exception as failure:  # noqa: BLE001 - a report that fails must not become an error of what it tells of
             log.warning("not_reported", why=type(failure).__name__)
@@ -94,6 +93,13 @@ def open_reports(given: Mapping[str, str]) -> Iterator[Reports]:
         yield Reports(client)
     finally:
         client.close(timeout=FLUSH_S)
+
+
+def _code_of(error: BaseException) -> Mapping[str, str]:
+    """The code of an error of ours, or of the first one in a group of such."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return {"code": error.code} if isinstance(error, ThreadworkError) else {}
 
 
 def _before_send(event: Event, _hint: Hint) -> Any:

@@ -58,8 +58,7 @@ async def is_told(observer: Observer, event: str) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
-@asynccontextmanager
-async def broken_worker(database_url: str, redis_url: str, folder: Path, **settings: str) -> AsyncIterator[None]:
+def environment(database_url: str, redis_url: str, folder: Path, **settings: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     ours = {
         "DATABASE_URL": database_url,
@@ -67,11 +66,16 @@ async def broken_worker(database_url: str, redis_url: str, folder: Path, **setti
         "THREADWORK_DATA_DIR": str(folder),
         "THREADWORK_SECRET_KEY": b64encode(b"s" * 32).decode(),
     }
+    return {**kept, **ours, **settings}
+
+
+@asynccontextmanager
+async def broken_worker(database_url: str, redis_url: str, folder: Path, **settings: str) -> AsyncIterator[None]:
     process = await asyncio.create_subprocess_exec(
         *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.broken_worker"),
         *(WORDS, SECRET),
         cwd=ROOT,
-        env={**kept, **ours, **settings},
+        env=environment(database_url, redis_url, folder, **settings),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -124,6 +128,22 @@ async def test_an_error_in_a_turn_is_told_with_whose_it_is_and_no_word_of_it(
     assert not any("vars" in frame for frame in frames)
     for hidden in (WORDS, SECRET, *WORDS.split()[-2:]):
         assert hidden.encode() not in observer.all_bytes
+
+
+async def test_the_command_tells_what_ended_it_before_it_leaves(
+    database_url: str, redis_url: str, tmp_path: Path, observer: Observer
+) -> None:
+    settings = environment(database_url, redis_url, tmp_path, SENTRY_DSN=observer.dsn, SLACK_CLIENT_ID="1.2")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "threadwork", "worker"), cwd=ROOT, env=settings, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(WAIT_S):
+        _, words = await process.communicate()
+
+    assert process.returncode == 2
+    assert words.startswith(b"threadwork: SLACK_CLIENT_ID and SLACK_CLIENT_SECRET go together")
+    (report,) = observer.events
+    assert report["tags"] == {"event": "program_ended", "process": "worker", "code": "misconfigured"}
 
 
 def test_an_error_that_ends_the_program_is_told_before_it_ends(observer: Observer, logged: Callable[[], str]) -> None:
