@@ -25,8 +25,11 @@ import encodings.idna, concurrent.futures.thread, threadwork.sandbox_host.__main
 os.setgroups([]); os.setresgid({NOBODY}, {NOBODY}, {NOBODY}); os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
 raise SystemExit(host.main())
 """
-# Mounts of its own, so that they go with it.
-_APART = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")), "--"]
+# Mounts of its own, so that they go with it. A plain user may mount in a user namespace, with rights that bubblewrap
+# does not want to be started with.
+_IS_PLAIN = os.geteuid() != 0
+_APART = ["unshare", "--mount", *(("--user", "--map-current-user", "--keep-caps") if _IS_PLAIN else ()), "--"]
+_WITHOUT_RIGHTS = "setpriv --ambient-caps -all --inh-caps -all " if _IS_PLAIN else ""
 _MOUNTING = """#!/bin/sh -e
 for one; do
     case "$one" in {data}/*/home)
@@ -95,7 +98,8 @@ def _small_disks(folder: Path, disk_mb: int) -> Path:
     """A folder with a `bwrap` that first puts a small disk where a sandbox's home is."""
     shim = folder / "bin" / "bwrap"
     shim.parent.mkdir()
-    shim.write_text(_MOUNTING.format(data=folder / "data", disk_mb=disk_mb, bwrap=shutil.which("bwrap")))
+    bwrap = f"{_WITHOUT_RIGHTS}{shutil.which('bwrap')}"
+    shim.write_text(_MOUNTING.format(data=folder / "data", disk_mb=disk_mb, bwrap=bwrap))
     shim.chmod(0o755)
     return shim.parent
 
