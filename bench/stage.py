@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ from typing import Any
 from aiohttp import web
 
 from bench.report import STAMP
-from core.domain.events import TextStreamed, TurnFinished
-from core.ports import Published
 from tests.faults.drive import People, people
 from tests.faults.stack import Stack, running
 from worker.sandbox.bootstrap import bundled_cli
@@ -99,20 +97,12 @@ async def stage(model_url: str, **settings: str) -> AsyncIterator[tuple[Stack, P
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def heard(stream: AsyncIterator[Any]) -> list[float]:
-    """How late each delta of a turn came, in ms, until the turn ends."""
-    late: list[float] = []
-    async for item in stream:
-        now = time.time()
-        if isinstance(item, Published) and isinstance(item.event, TextStreamed):
-            late += [(now - float(stamp)) * 1000 for stamp in STAMP.findall(item.event.text)]
-        if isinstance(item, Published) and isinstance(item.event, TurnFinished):
-            return late
-    return late
+Ask = Callable[[], Awaitable[list[float]]]
 
 
-async def piped(model_url: str, home: Path) -> list[float]:
-    """The same turn with the CLI on a plain pipe: how late each delta came out of it, in ms."""
+@asynccontextmanager
+async def pipe(model_url: str, home: Path) -> AsyncIterator[Ask]:
+    """The CLI on a plain pipe: asks it the same, and tells how late each delta came out of it, in ms."""
     home.mkdir(parents=True)
     env = {
         "PATH": "/usr/bin:/bin",
@@ -134,12 +124,13 @@ async def piped(model_url: str, home: Path) -> list[float]:
         stderr=asyncio.subprocess.DEVNULL,
         limit=64 << 20,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    said = {"type": "user", "message": {"role": "user", "content": "What time is it?"}, "parent_tool_use_id": None}
-    process.stdin.write(json.dumps({**said, "session_id": "default", "uuid": str(uuid.uuid4())}).encode() + b"\n")
-    late: list[float] = []
-    try:
+
+    async def ask() -> list[float]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        said = {"type": "user", "message": {"role": "user", "content": "What time is it?"}, "parent_tool_use_id": None}
+        process.stdin.write(json.dumps({**said, "session_id": "default", "uuid": str(uuid.uuid4())}).encode() + b"\n")
+        late: list[float] = []
         async with asyncio.timeout(90):
             while raw := await process.stdout.readline():
                 now = time.time()
@@ -149,8 +140,11 @@ async def piped(model_url: str, home: Path) -> list[float]:
                     late += [(now - float(stamp)) * 1000 for stamp in STAMP.findall(text)]
                 if line.get("type") == "result":
                     return late
+        raise EOFError("the CLI on a pipe ended before its answer did")
+
+    try:
+        yield ask
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-    return late

@@ -1,11 +1,12 @@
 """The console as a surface: posts go into a console thread, which a terminal may be watching.
 
-Its calls are cheap, but each is a write to the database, so progress keeps to a few edits a second; the terminal
+Its calls are cheap, but each is a write to the database, so progress keeps to two edits a second; the terminal
 draws the text as it streams from the bus. Next: `bots/console`.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from core.domain.approval import Approval
 from core.domain.chat import Place, Platform
@@ -13,6 +14,8 @@ from core.domain.view import View
 from core.errors import PostGone
 from core.ports import Allowance, Call, ConsoleThreads, FileLimit, Payload, Receipt
 from core.surfaces.console import render
+
+_PACE_S: Final = 0.5
 
 
 class ConsoleSurface:
@@ -40,8 +43,8 @@ class ConsoleSurface:
         return render.render_file(name, data)
 
     def allowance(self, place: Place, call: Call) -> Allowance:
-        """Four progress edits a second for each chat; nothing else is limited in earnest."""
-        return Allowance(f"console:{place.thread}:{call}", per_minute=240, burst=20)
+        """Two progress edits a second for each chat; nothing else is limited in earnest."""
+        return Allowance(f"console:{place.thread}:{call}", per_minute=240, burst=20, pace_s=_PACE_S)
 
     async def send(self, place: Place, payload: Payload, mark: str) -> str:
         """Post; the same mark twice is one post."""
