@@ -24,6 +24,8 @@ def chat() -> ChatId:
 @pytest.fixture
 async def channel(redis_url: str) -> AsyncIterator[ControlChannel]:
     async with open_redis(redis_url) as redis, open_control(redis) as control:
+        # On a machine this busy it may be open before it reads, and then says so with a wake of its own.
+        await control.until_reading()
         yield control
 
 
@@ -65,7 +67,10 @@ async def test_a_wake_is_heard_from_the_moment_the_channel_is_open(
             control.listen(chat) as wakes,
         ):
             await sender.wake(chat, WakeKind.STOP)
-            assert await heard(wakes, 1) == [WakeKind.STOP]
+            async with asyncio.timeout(WAIT_S):
+                # Before it, there may be one for everybody: of a channel that was open before it could read.
+                while await anext(wakes) is not WakeKind.STOP:
+                    pass
 
 
 async def test_every_listener_of_a_chat_hears_and_no_other_chat_does(

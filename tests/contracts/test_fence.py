@@ -66,6 +66,7 @@ async def scene(stage: Stage, write: str) -> Scene:
         "external_id": "300.1",
         "fingerprint": "f2",
         "tool_use_id": "tu9",
+        "why": "The thread is locked.",
     }
     if write == "turns.begin":
         return Scene(fence, {"any": any_arguments})
@@ -78,10 +79,12 @@ async def scene(stage: Stage, write: str) -> Scene:
         await stores.turns.park(fence, turn.id)
     asked = Asked(turn.id, "tu2", ApprovalKind.TOOL, "Bash", {"command": "ls"}, "Run ls")
     any_arguments |= {"turn_id": turn.id, "approval_id": approval.id, "asked": asked, "post_id": reserved.id}
-    return Scene(
-        fence,
-        {"any": any_arguments, "posts.edited": {"post_id": sent.id}, "turns.shown": {"turn_id": ended.id}},
-    )
+    of_one: dict[str, dict[str, Any]] = {
+        "posts.edited": {"post_id": sent.id},
+        "turns.shown": {"turn_id": ended.id},
+        "turns.cannot_show": {"turn_id": ended.id},
+    }
+    return Scene(fence, {"any": any_arguments, **of_one})
 
 
 def test_fenced_writes_are_found() -> None:
