@@ -97,7 +97,9 @@ class Talk:
     # ------------------------------------------------------------ one turn
 
     async def begin(self, telling: Telling, messages: Sequence[Message], note: str | None, known: set[str]) -> None:
-        """Take a turn up: say its messages, but those the agent's memory already holds, and then a note of ours.
+        """Take a turn up: a note of ours, and its messages, but those that the agent's memory already holds.
+
+        The note goes first: what the agent was at comes before what it has not heard of yet.
 
         A message said twice is harmless: the CLI ignores a uuid it has seen. But it answers nothing then, so what the
         note stands for is not said in a later turn either, to which it may come when others were answered before.
@@ -105,12 +107,12 @@ class Talk:
         turn = UnderWay(telling)
         self._open = turn
         self._held |= known
-        for message in messages:
-            turn.said[str(message.id)] = message
-            if str(message.id) not in self._held:
-                await self._say(message)
+        turn.said = {str(message.id): message for message in messages}
         if note is not None:
             await self._session.say(note_id(turn.turn), note)
+        for message in messages:
+            if str(message.id) not in self._held:
+                await self._say(message)
 
     async def _say(self, message: Message) -> None:
         """Say a message, once its files are where it says they are."""
