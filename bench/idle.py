@@ -15,6 +15,8 @@ from tests.faults.drive import People
 from tests.faults.platforms.console import ANN
 from tests.faults.stack import Stack
 
+# The first ones fill the pools of connections and their prepared statements; what one more costs is asked after that.
+WARM = 10
 ATTACHED = 12
 PARKED = 1000
 WOKEN = 20
@@ -54,7 +56,7 @@ async def _attached() -> list[Row]:
     async with clock() as model, stage(model.url, THREADWORK_LINGER_S="120") as (stack, crowd):
         model.deltas, model.pause_s = 5, 0.01
         pid = stack.workers[0].pid
-        await _turns(crowd, ["idle-a", "idle-b"], "Hello", Mode.BYPASS)
+        await _turns(crowd, [f"warm-{n}" for n in range(WARM)], "Hello", Mode.BYPASS)
         await asyncio.sleep(3)
         few, quiet = _memory_kb(pid), await _cpu_share(pid, 10)
         await _turns(crowd, [f"idle-{n}" for n in range(ATTACHED)], "Hello", Mode.BYPASS)
@@ -67,7 +69,7 @@ async def _attached() -> list[Row]:
             each,
             "kB",
             100,
-            f"{few >> 10} MB with 2, {many >> 10} MB with {ATTACHED + 2}",
+            f"{few >> 10} MB with {WARM}, {many >> 10} MB with {WARM + ATTACHED}",
         ),
         Row(
             "another attached, idle chat: CPU",

@@ -41,18 +41,12 @@ class DiscordThread:
         await self.person(by).deletes(self.discord.message(message))
 
     async def press(self, post: Post, label: str, by: str) -> None:
-        await self._clicked(post, label, by)
+        self._keep(by, await self.person(by).clicks(self.channel.posts[post.id], label))
 
     async def fill(self, post: Post, label: str, text: str, by: str) -> None:
-        form = (await self._clicked(post, label, by)).modal
-        assert form is not None, "no form came up"
+        form = await self.person(by).opens(self.channel.posts[post.id], label)
         field = next(name for name, one in form.fields.items() if one["type"] == INPUT)
         self._keep(by, await self.person(by).submits(form, {field: text}))
-
-    async def _clicked(self, post: Post, label: str, by: str) -> Seen:
-        seen = await self.person(by).clicks(self.channel.posts[post.id], label)
-        self._keep(by, seen)
-        return seen
 
     def _keep(self, by: str, seen: Seen) -> None:
         assert seen.ack != "failed", "it was not acknowledged in time"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _RESOLVED = {5: "users", 6: "roles", 7: "users", 8: "channels"}
 _OPTION_TYPES: dict[int, type | tuple[type, ...]] = {3: str, 4: int, 5: bool, 10: (int, float)}
 _SUB = {1, 2}
+_PRESSES = 20
 
 
 class CannotDo(AssertionError):
@@ -40,6 +41,18 @@ class Asks:
         part = self._part(message, custom_id, {BUTTON})
         data = {"component_type": BUTTON, "custom_id": part["custom_id"], "id": part["id"]}
         return await self._ask(COMPONENT, message.channel, data, message)
+
+    async def opens(self, message: Message, custom_id: str, *, again: str = "press again") -> Modal:
+        """Press a button that brings a form up; once more as often as she is told to, in words that hold `again`.
+
+        A form must be the first answer within 3 s, which a machine that is busy with other tests may miss.
+        """
+        for _ in range(_PRESSES):
+            seen = await self.clicks(message, custom_id)
+            if seen.modal is not None:
+                return seen.modal
+            assert again in (seen.ephemeral or ""), seen
+        raise AssertionError(f"no form came up in {_PRESSES} times")
 
     async def selects(self, message: Message, custom_id: str, values: list[str]) -> Seen:
         """Choose in a select, by values (ids for users, roles and channels)."""
