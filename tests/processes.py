@@ -1,11 +1,36 @@
 """Looking at processes, and waiting for what they bring about."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 PATIENCE_S = 60.0
+_ROOT = Path(__file__).parents[1]
+
+
+@asynccontextmanager
+async def ready_program(
+    *command: str, ready: str, env: Mapping[str, str], stderr: IO[Any] | None = None
+) -> AsyncIterator[None]:
+    """A program of ours, from the line by which it says that it is ready to its good end when it is told to stop."""
+    process = await asyncio.create_subprocess_exec(
+        *("setpriv", "--pdeathsig", "KILL", "--", *command), cwd=_ROOT, env=env, stdout=PIPE, stderr=stderr
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert process.stdout is not None
+            assert (await process.stdout.readline()).decode().startswith(ready)
+        yield
+        process.terminate()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def until(is_so: Callable[[], bool]) -> None:

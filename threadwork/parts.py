@@ -7,8 +7,10 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from core.errors import Misconfigured
 from core.observing.program import observed
@@ -30,6 +32,19 @@ def say_ready(what: str) -> None:
     print(f"{what} ready", flush=True)
 
 
+async def work_until(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Be ready as a worker, until it is stopped or its work ends by itself; an error of that is raised."""
+    running = asyncio.create_task(work)
+    say_ready("worker")
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if running.done():
+        await running
+    running.cancel()
+    await asyncio.wait((running,), timeout=10)
+
+
 def watched(name: str, settings: Settings, *, has_legs: bool = True) -> AbstractContextManager[Traces | None]:
     """Be the program `name`, logging and watched as the settings say: `core/observing/program.py`."""
     level, style = settings.threadwork_log, settings.threadwork_log_format
@@ -43,15 +58,7 @@ async def run_worker(settings: Settings, beat: Path | None = None) -> None:
     with watched("worker", settings) as traces:
         stopped = stop_signal()
         async with open_worker(settings, traces=traces) as worker, beating(beat):
-            running = asyncio.create_task(worker.run())
-            say_ready("worker")
-            waiting = asyncio.create_task(stopped.wait())
-            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if running.done():
-                await running
-            running.cancel()
-            await asyncio.wait((running,), timeout=10)
+            await work_until(stopped, worker.run())
     # Everything is closed. The SDKs may still be loading in a thread, which an ordinary end would wait for, and the
     # HTTP core of e2b aborts now and then when the interpreter is taken down around it.
     sys.stdout.flush()

@@ -5,6 +5,9 @@ import pytest
 from core.store.engine import open_engine
 from core.store.stores import stores_on
 from tests.contracts.stage import Stage
+from tests.doubles.observing.fixtures import logged, observer
+
+__all__ = ["logged", "observer"]
 
 
 @pytest.fixture

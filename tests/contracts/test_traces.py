@@ -1,12 +1,10 @@
 """The promises of `core.ports.Traces`, over OpenTelemetry's real SDK and a collector on loopback."""
 
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
-import structlog
 
 from core.domain.legs import Leg, LegName, intake_key, run_key, turn_key
 from core.errors import Misconfigured
@@ -16,22 +14,10 @@ from tests.doubles.observing import Observer
 HERE = "http://127.0.0.1:4318"
 
 
-@pytest.fixture
-def observer() -> Iterator[Observer]:
-    with Observer() as observer:
-        yield observer
-
-
 @pytest.fixture(autouse=True)
-def logged(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """What the program has logged; it sends what it has every 20 ms."""
+def often(logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program sends what it has every 20 ms; its logging ends with the test."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield lambda: capsys.readouterr().err
-    root.handlers[:], root.level = before
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def leg(message: UUID, name: LegName = LegName.POST, key: str = "", parent: str = "") -> Leg:

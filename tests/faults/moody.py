@@ -100,22 +100,14 @@ async def run(wrap: Callable[[Tools], Tools] = moody) -> int:
     """A worker with wrapped tools, until it is told to stop."""
     from core.log import set_up
     from core.settings import load
-    from threadwork.parts import say_ready, stop_signal
+    from threadwork.parts import stop_signal, work_until
     from worker.app import open_worker
 
     settings = load()
     set_up("info", "text", name=os.environ["FAULTS_NAME"])
     stopped = stop_signal()
     async with open_worker(settings, wrap) as worker:
-        running = asyncio.create_task(worker.run())
-        say_ready("worker")
-        waiting = asyncio.create_task(stopped.wait())
-        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if running.done():
-            await running
-        running.cancel()
-        await asyncio.wait((running,), timeout=10)
+        await work_until(stopped, worker.run())
     return 0
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.doubles.observing.fixtures import logged, observer
 from tests.stage.fixtures import chat, sandbox_host, stage
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from tests.integration.slack_bot import Scene
     from tests.integration.web_page import Page
 
-__all__ = ["chat", "sandbox_host", "stage"]
+__all__ = ["chat", "logged", "observer", "sandbox_host", "stage"]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,28 +24,12 @@ from core.queue import ArqWorkQueue
 from core.settings import Settings
 from core.store.stores import open_stores
 from tests.doubles.observing import Observer
+from tests.processes import ready_program
 
 ROOT = Path(__file__).parents[2]
 WORDS = "please mend the billing of Miss Marple"
 SECRET = "hunter2-of-nobody-knows-which-kind"
 WAIT_S = 60
-
-
-@pytest.fixture
-def observer() -> Iterator[Observer]:
-    with Observer() as observer:
-        yield observer
-
-
-@pytest.fixture
-def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
-    """What a program in this process has logged; the logging of the tests is as it was after it."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield lambda: capsys.readouterr().err
-    root.handlers[:], root.level = before
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 async def is_told(observer: Observer, event: str) -> dict[str, Any]:
@@ -71,25 +55,12 @@ def environment(database_url: str, redis_url: str, folder: Path, **settings: str
 
 @asynccontextmanager
 async def broken_worker(database_url: str, redis_url: str, folder: Path, **settings: str) -> AsyncIterator[None]:
-    process = await asyncio.create_subprocess_exec(
-        *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.integration.broken_worker"),
-        *(WORDS, SECRET),
-        cwd=ROOT,
+    async with ready_program(
+        *(sys.executable, "-m", "tests.integration.broken_worker", WORDS, SECRET),
+        ready="worker ready\n",
         env=environment(database_url, redis_url, folder, **settings),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(WAIT_S):
-            assert process.stdout is not None
-            assert await process.stdout.readline() == b"worker ready\n"
+    ):
         yield
-        process.terminate()
-        async with asyncio.timeout(WAIT_S):
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def said(database_url: str, redis_url: str) -> Accepted:

@@ -1,6 +1,5 @@
 """What programs load: nothing of Sentry or OpenTelemetry, unless they are told to use it."""
 
-import asyncio
 import os
 import sys
 from base64 import b64encode
@@ -10,12 +9,12 @@ import pytest
 
 from core.settings import Settings
 from tests.doubles.observing import Observer
+from tests.processes import ready_program
 from threadwork.up import free_port
 
 ROOT = Path(__file__).parents[2]
 # mcp, which the Claude SDK brings, loads OpenTelemetry's interfaces by itself; they do nothing without the SDK.
 SDKS = ("sentry_sdk", "opentelemetry.sdk", "opentelemetry.exporter")
-WAIT_S = 60
 
 
 async def loaded(folder: Path, *arguments: str, ready: str, **settings: str) -> set[str]:
@@ -23,24 +22,13 @@ async def loaded(folder: Path, *arguments: str, ready: str, **settings: str) -> 
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     secret = b64encode(b"s" * 32).decode()
     with (folder / "err").open("w+") as err:
-        process = await asyncio.create_subprocess_exec(
-            *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-X", "importtime", "-m", *arguments),
-            cwd=ROOT,
+        async with ready_program(
+            *(sys.executable, "-X", "importtime", "-m", *arguments),
+            ready=ready,
             env={**kept, "THREADWORK_DATA_DIR": str(folder), "THREADWORK_SECRET_KEY": secret, **settings},
-            stdout=asyncio.subprocess.PIPE,
             stderr=err,
-        )
-        try:
-            async with asyncio.timeout(WAIT_S):
-                assert process.stdout is not None
-                assert (await process.stdout.readline()).decode().startswith(ready)
-            process.terminate()
-            async with asyncio.timeout(WAIT_S):
-                assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        ):
+            pass
         err.seek(0)
         names = {line.rpartition("|")[2].strip() for line in err if line.startswith("import time:")}
     assert "core.observing.program" in names
