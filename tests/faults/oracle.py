@@ -89,8 +89,9 @@ async def judge(people: People, played: Played, sandboxes: Path, *, may_lose_pro
     rows = [post for turn in turns for post in await people.stores.posts.of_turn(turn.id)]
     on_screen = await _on_screen(played, Ending(turns, messages, asked, rows))
 
-    broken += _effects(played, asked, sandboxes / str(chat.seat.sandbox_id), may_lose_processes=may_lose_processes)
-    broken += _journal(events, sandboxes / str(chat.seat.sandbox_id))
+    home = sandboxes / str(chat.seat.sandbox_id)
+    broken += _effects(played, asked, _outcomes(events), home, may_lose_processes=may_lose_processes)
+    broken += _journal(events, home)
     return [f"{played.chat.name} (seed {played.chat.seed}): {words}" for words in broken] + on_screen
 
 
@@ -107,13 +108,21 @@ def _texts(events: Any) -> Iterator[str]:
     return (recorded.event.text for recorded in events if isinstance(recorded.event, e.TextWritten))
 
 
-def _effects(played: Played, asked: Any, sandbox: Path, *, may_lose_processes: bool) -> Iterator[str]:
+def _outcomes(events: Any) -> dict[str, str]:
+    """What came of each tool call, by its id: what the agent was told."""
+    told = [recorded.event for turn in events.values() for recorded in turn]
+    return {event.id: event.output for event in told if isinstance(event, e.ToolFinished | e.ToolFailed)}
+
+
+def _effects(
+    played: Played, asked: Any, outcomes: dict[str, str], sandbox: Path, *, may_lose_processes: bool
+) -> Iterator[str]:
     """What was allowed ran once, and what was denied never."""
     file = sandbox / "home" / "work" / "effects"
     ran = Counter(file.read_text().split()) if file.exists() else Counter[str]()
     commands = {command.tag: command for said in played.chat.said for command in said.commands}
     allowed = {
-        tag
+        tag: outcomes.get(approval.tool_use_id, "nothing came of it")
         for tag in commands
         for approval in asked
         if f"echo {tag} >>" in str(approval.input.get("command")) and approval.state is ApprovalState.ALLOWED
@@ -124,8 +133,8 @@ def _effects(played: Played, asked: Any, sandbox: Path, *, may_lose_processes: b
         if tag not in allowed:
             yield f"4: command {tag} ran and was not allowed"
     if not may_lose_processes and not played.was_stopped:
-        for tag in allowed - ran.keys():
-            yield f"1: command {tag} was allowed and did not run"
+        for tag in allowed.keys() - ran.keys():
+            yield f"1: command {tag} was allowed and did not run: {allowed[tag][:300]!r}"
 
 
 def _journal(events: Any, sandbox: Path) -> Iterator[str]:

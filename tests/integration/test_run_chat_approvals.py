@@ -6,7 +6,7 @@ from core.domain import events as e
 from core.domain.approval import ApprovalKind, Verdict
 from core.domain.chat import Author, Mode, Role
 from core.domain.states import ApprovalState
-from core.errors import AlreadyDecided, NotAllowed
+from core.errors import AlreadyDecided, NotAllowed, Unavailable
 from tests.stage import ScriptedChat, Stage, asks_person, at_gate, bash, calls, says
 
 BOB = Author("u2", "Bob")
@@ -42,6 +42,25 @@ async def test_an_allowed_command_runs_once_and_the_next_is_asked_again(asking: 
 
     assert first.id != second.id
     assert await asking.file("ran") == "x\nx\n"
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [[RuntimeError("what no one foresaw")], [Unavailable("the sandbox", "it is cut off")] * 6],
+    ids=["unforeseen", "cut-off"],
+)
+async def test_an_answer_that_could_not_be_given_is_given_again(
+    stage: Stage, asking: ScriptedChat, refusals: list[Exception]
+) -> None:
+    await asking.say("Work.", [bash("echo x >> ran")], [says("Done.")])
+    asked = await asking.asks()
+    stage.provider.refusing = list(refusals)
+    await asking.decide(asked)
+    await asking.is_done("Done.")
+
+    assert not stage.provider.refusing
+    assert await asking.file("ran") == "x\n"
+    assert (await asking.kinds()).count("approval_asked") == 1
 
 
 async def test_a_question_has_a_post_of_its_own_that_says_what_became_of_it(asking: ScriptedChat) -> None:

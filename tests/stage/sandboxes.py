@@ -1,4 +1,4 @@
-"""Real sandboxes, whose agent's program can be given other waiting times than people would like."""
+"""Real sandboxes, which can be told to start programs in another way than asked, and to refuse what is said to them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,25 +16,24 @@ HASTY = {
 class Provider:
     """`core.ports.SandboxProvider` around a real one.
 
-    `envs` is added to the environment of what is started; so many of the next programs, `dying`, end as they begin.
+    `envs` is added to the environment of what is started; so many of the next programs, `dying`, end as they begin;
+    each word to a program raises the next of `refusing` instead, while there is one.
     """
 
     def __init__(self, inner: SandboxProvider) -> None:
         self._inner = inner
         self.envs: dict[str, str] = {}
         self.dying = 0
+        self.refusing: list[Exception] = []
         self.made: list[str] = []
 
     async def create(self, metadata: Mapping[str, str], *, idempotency: str, time_s: float) -> Sandbox:
         made = await self._inner.create(metadata, idempotency=idempotency, time_s=time_s)
         self.made.append(made.id)
-        return self._hasty(made)
+        return _Told(made, self)
 
     async def connect(self, sandbox_id: str, *, time_s: float) -> Sandbox:
-        return self._hasty(await self._inner.connect(sandbox_id, time_s=time_s))
-
-    def _hasty(self, sandbox: Sandbox) -> Sandbox:
-        return _Started(sandbox, self) if self.envs or self.dying else sandbox
+        return _Told(await self._inner.connect(sandbox_id, time_s=time_s), self)
 
     async def pause(self, sandbox_id: str) -> None:
         await self._inner.pause(sandbox_id)
@@ -46,8 +45,8 @@ class Provider:
         return await self._inner.list()
 
 
-class _Started:
-    """A sandbox that starts programs as its provider was told to, and is the real one for everything else."""
+class _Told:
+    """A sandbox that does what its provider was told to, and is the real one for everything else."""
 
     def __init__(self, inner: Sandbox, told: Provider) -> None:
         self._inner = inner
@@ -61,3 +60,8 @@ class _Started:
             self._told.dying -= 1
             command = command.replace("exec ", "exit 3; exec ", 1)
         return await self._inner.start(command, envs={**(envs or {}), **self._told.envs})
+
+    async def send_stdin(self, pid: int, data: str) -> None:
+        if self._told.refusing:
+            raise self._told.refusing.pop(0)
+        await self._inner.send_stdin(pid, data)

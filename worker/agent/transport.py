@@ -83,6 +83,7 @@ class JournalTransport(Transport):
         self._is_new = is_new
         self._for_sdk: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._writing = asyncio.Lock()
+        self._unwritten: asyncio.Future[ThreadworkError] = asyncio.get_running_loop().create_future()
         self._closed = False
 
     async def connect(self) -> None:
@@ -93,12 +94,19 @@ class JournalTransport(Transport):
     async def pump(self) -> None:
         """Read the journal until the program ends, re-attaching as often as the tail's bound or a fault asks for it.
 
-        What may pass is tried again; what will not ends in a `JournalBroke`.
+        What may pass is tried again; what will not ends in a `JournalBroke`, as does a word that could not be written.
         """
+        reading = asyncio.ensure_future(self._read_on())
         try:
-            await self._read_on()
+            await asyncio.wait((reading, self._unwritten), return_when=asyncio.FIRST_COMPLETED)
+            if self._unwritten.done():
+                raise self._unwritten.result()
+            reading.result()
         except ThreadworkError as error:
             await self._deliver(JournalBroke(error))
+        finally:
+            reading.cancel()
+            await asyncio.wait((reading,))
         self._for_sdk.put_nowait(None)
 
     async def _read_on(self) -> None:
@@ -160,8 +168,9 @@ class JournalTransport(Transport):
     async def write(self, data: str) -> None:
         """Write one line to the CLI's stdin; repeating one is harmless, so it is tried until it is surely written.
 
-        If this failed on an allowed permission, the SDK would tell the CLI "denied": so a failure here ends the run
-        before the SDK's second thought is written, by closing the transport.
+        If this failed on an allowed permission, the SDK would tell the CLI "denied": so a failure here closes the
+        transport before the SDK's second thought is written, and ends the talk: the next one finds the request still
+        pending. A program that is gone says so itself, at the end of its journal.
         """
         async with self._writing:
             body = json.loads(data)
@@ -173,9 +182,12 @@ class JournalTransport(Transport):
                 return
             try:
                 await self._send(data)
-            except ThreadworkError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, see above
                 self._closed = True
-                raise CLIConnectionError(str(error)) from error
+                told = error if isinstance(error, ThreadworkError) else Unavailable("the sandbox", repr(error))
+                if not isinstance(told, ProcessGone) and not self._unwritten.done():
+                    self._unwritten.set_result(told)
+                raise CLIConnectionError(str(told)) from told
 
     async def _send(self, data: str) -> None:
         for attempt in range(_WRITE_TRIES):

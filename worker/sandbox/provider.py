@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CALL_S: Final = 15.0
 FILE_S: Final = 120.0
 UPLOAD_S: Final = 900.0
+LET_GO_S: Final = 1.0
 # Pieces of output waiting for their reader; past that the SDK, the server and the process feel it.
 FOLLOW_PIECES: Final = 64
 # envd's words for a pipe whose reader is gone; until it has noticed the end, the process still counts as running.
@@ -255,16 +256,16 @@ async def _ended(handle: "AsyncCommandHandle[Any]") -> None:
 
 
 async def _let_go(handle: "AsyncCommandHandle[Any]", ended: "asyncio.Future[None]") -> None:
-    """Kill a followed command, bounded, whatever is the matter; a tail left behind ends at its deadline."""
-    was_over = ended.done()
+    """Kill a followed command, bounded, whatever is the matter; one left behind ends at its deadline."""
+    if ended.done():
+        return
     ended.cancel()
+    # Not awaited itself: its cancellation would be taken for ours.
+    await asyncio.wait((ended,), timeout=LET_GO_S)
     with suppress(Exception):
-        await ended
-    with suppress(Exception):
-        async with asyncio.timeout(3):
-            if not was_over:
-                await handle.kill()
+        async with asyncio.timeout(LET_GO_S):
             await handle.disconnect()
+            await handle.kill()
 
 
 @contextmanager
@@ -299,5 +300,8 @@ def _translated(
         if error.status_code is not None and error.status_code >= 500:
             raise Unavailable(what, str(error)[:200]) from error
         raise SandboxError(str(error)[:500]) from error
-    except (httpx.HTTPError, OSError) as error:
+    except Exception as error:
+        # A bare `Exception` is what the SDK has for a stream that closed before its command ended (e2b 2.63).
+        if not isinstance(error, httpx.HTTPError | OSError) and type(error) is not Exception:
+            raise
         raise Unavailable(what, f"{type(error).__name__}: {error}"[:200]) from error
