@@ -159,6 +159,10 @@ async def _connected(client: ClaudeSDKClient, reading: "asyncio.Task[None] | Non
         raise AgentError("The agent's program could not be started.") from error
     finally:
         connecting.cancel()
+        await asyncio.wait({connecting}, timeout=_LAST_WORDS_S)
+        if connecting.done() and not connecting.cancelled():
+            # Seen, whatever it is: when this run is cancelled, the SDK may still raise.
+            connecting.exception()
 
 
 async def _drain(client: ClaudeSDKClient) -> None:
