@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, exists, func, or_, select, union, update
+from sqlalchemy import ColumnElement, Interval, Row, bindparam, exists, func, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.domain.chat import AgentSeat, Chat, ChatId, ChatSettings, Platform
 from core.domain.states import ApprovalState, MessageState, SandboxState, TurnState
 from core.ports import Fence
 from core.store.engine import single, transaction
-from core.store.fence import compare, hold_and_set, no_chat
+from core.store.fence import compare, hold_and_set, no_chat, why_not
 from core.store.rows import chat_of, settings_body
 from core.store.seats import take_seat
 from core.store.tables import IS_UNMARKED, UNFINISHED, any_of, approvals, chats, messages, turns
@@ -28,6 +28,12 @@ def _from_now(seconds: float) -> ColumnElement[Any]:
     return _CLOCK + timedelta(seconds=seconds)
 
 
+# Built once: of an idle chat's time in a worker, most went into putting this together.
+_RENEWED: Final = (
+    update(chats)
+    .where(chats.c.id == bindparam("held_id"), chats.c.epoch == bindparam("held_epoch"))
+    .values(lease_until=_CLOCK + bindparam("lease", type_=Interval))
+)
 _OWED_FOR: Final = timedelta(days=1)
 
 
@@ -66,8 +72,10 @@ class PostgresChats:
 
     async def renew(self, fence: Fence, lease_s: float) -> None:
         """Lease the chat for `lease_s` seconds from now on."""
+        held = {"held_id": fence.chat_id, "held_epoch": fence.epoch, "lease": timedelta(seconds=lease_s)}
         async with single(self._engine) as connection:
-            await hold_and_set(connection, fence, lease_until=_from_now(lease_s))
+            if not (await connection.execute(_RENEWED, held)).rowcount:
+                raise await why_not(connection, fence)
 
     async def release(self, fence: Fence) -> None:
         """End the lease, so that anyone may take the chat."""

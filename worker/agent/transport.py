@@ -155,7 +155,7 @@ class JournalTransport(Transport):
         body = _parsed(raw)
         await self._deliver(JournalLine(self._offset, raw, body))
         if body is not None and body.get("type") in _CONTROL:
-            self._for_sdk.put_nowait(body)
+            self._for_sdk.put_nowait(_without_payload(body))
 
     def read_messages(self) -> AsyncIterator[dict[str, Any]]:
         """What the SDK reads: control lines."""
@@ -225,6 +225,14 @@ def _parsed(raw: str) -> dict[str, Any] | None:
         else:
             return body if isinstance(body, dict) else None
     return None
+
+
+def _without_payload(body: dict[str, Any]) -> dict[str, Any]:
+    """A control line as the SDK needs it: it keeps the 40 kB the CLI answers to `initialize`, and nobody reads them."""
+    answer = body.get("response")
+    if body["type"] != "control_response" or not isinstance(answer, dict) or "response" not in answer:
+        return body
+    return {**body, "response": {**answer, "response": {}}}
 
 
 def _is_initialize(body: dict[str, Any]) -> bool:
