@@ -83,7 +83,8 @@ async def clock() -> AsyncIterator[Clock]:
 async def stage(model_url: str, **settings: str) -> AsyncIterator[tuple[Stack, People]]:
     """One worker without moods, on the settings that production has. It notes how late it folds in `data_dir/notes`."""
     folder = Path(tempfile.mkdtemp(prefix="twb"))
-    calm = {"FAULTS_SHARE": "0", "THREADWORK_LEASE_S": "8", "THREADWORK_LINGER_S": "20", **settings}
+    calm = {"FAULTS_SHARE": "0", "THREADWORK_LEASE_S": "8", "THREADWORK_LINGER_S": "20"}
+    calm |= {"THREADWORK_LOOK_EVERY_S": "5", **settings}
     calm["BENCH_NOTES"] = str(folder / "notes")
     try:
         async with (

@@ -5,9 +5,9 @@ epoch on the same row, so the two can only come one after the other. The lock (`
 does it: rows that refer to the chat can be written meanwhile. Next: `chats.py`.
 """
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.chat import ChatId
@@ -15,11 +15,13 @@ from core.errors import Fenced, NotFound
 from core.ports import Fence
 from core.store.tables import chats
 
+# Built once: every write of a run begins with it.
+_EPOCH: Final = select(chats.c.epoch).where(chats.c.id == bindparam("held_id")).with_for_update(key_share=True)
+
 
 async def hold(connection: AsyncConnection, fence: Fence) -> None:
     """Keep the chat for the rest of the transaction, or raise `Fenced`."""
-    query = select(chats.c.epoch).where(chats.c.id == fence.chat_id).with_for_update(key_share=True)
-    compare(fence, (await connection.execute(query)).scalar_one_or_none())
+    compare(fence, (await connection.execute(_EPOCH, {"held_id": fence.chat_id})).scalar_one_or_none())
 
 
 async def hold_and_set(connection: AsyncConnection, fence: Fence, **values: Any) -> Row[Any]:

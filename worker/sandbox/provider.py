@@ -157,7 +157,7 @@ class E2BSandbox:
 
     async def follow(self, command: str, *, time_s: float) -> AsyncGenerator[str, None]:
         """Yield what `command` prints. It ends with the command, or after `time_s` seconds (the server kills it)."""
-        pieces: asyncio.Queue[str] = asyncio.Queue(FOLLOW_PIECES)
+        pieces: asyncio.Queue[str | Exception | None] = asyncio.Queue(FOLLOW_PIECES)
         with _translated("the sandbox"):
             async with asyncio.timeout(CALL_S):
                 handle = await self._sdk.commands.run(
@@ -168,25 +168,15 @@ class E2BSandbox:
                     request_timeout=CALL_S,
                     retain_output=False,
                 )
-        ended = asyncio.ensure_future(_ended(handle))
-        piece: asyncio.Future[str] | None = None
+        ending = asyncio.ensure_future(_end_of(handle, pieces))
         try:
-            while True:
-                piece = asyncio.ensure_future(pieces.get())
-                await asyncio.wait((piece, ended), return_when=asyncio.FIRST_COMPLETED)
-                if piece.done():
-                    yield piece.result()
-                    continue
-                piece.cancel()
-                while not pieces.empty():
-                    yield pieces.get_nowait()
-                with _translated("the sandbox"):
-                    ended.result()
-                return
+            while isinstance(piece := await pieces.get(), str):
+                yield piece
         finally:
-            if piece is not None:
-                piece.cancel()
-            await _let_go(handle, ended)
+            await _let_go(handle, ending)
+        if piece is not None:
+            with _translated("the sandbox"):
+                raise piece
 
     async def send_stdin(self, pid: int, data: str) -> None:
         """Write to a process's stdin. Raises `ProcessGone` also for one that has just ended, or reads no more."""
@@ -240,28 +230,31 @@ class E2BSandbox:
                 await self._sdk.set_timeout(int(seconds), request_timeout=CALL_S)
 
 
-async def _ended(handle: "AsyncCommandHandle[Any]") -> None:
-    """Wait for a command; neither its exit code nor its deadline is news here."""
+async def _end_of(handle: "AsyncCommandHandle[Any]", pieces: "asyncio.Queue[str | Exception | None]") -> None:
+    """Put what a command ended with behind what it printed; neither its exit code nor its deadline is news here."""
     from e2b import CommandExitException, SandboxException
 
+    end: Exception | None = None
     try:
         await handle.wait()
     except CommandExitException:
-        return
+        pass
     except SandboxException as error:
         # envd ends the stream of a command it killed at its deadline with this code.
-        if "deadline" in str(error).lower() or "canceled" in str(error).lower():
-            return
-        raise
+        if "deadline" not in str(error).lower() and "canceled" not in str(error).lower():
+            end = error
+    except Exception as error:  # noqa: BLE001 - the reader gets it
+        end = error
+    await pieces.put(end)
 
 
-async def _let_go(handle: "AsyncCommandHandle[Any]", ended: "asyncio.Future[None]") -> None:
+async def _let_go(handle: "AsyncCommandHandle[Any]", ending: "asyncio.Future[None]") -> None:
     """Kill a followed command, bounded, whatever is the matter; one left behind ends at its deadline."""
-    if ended.done():
+    if ending.done():
         return
-    ended.cancel()
+    ending.cancel()
     # Not awaited itself: its cancellation would be taken for ours.
-    await asyncio.wait((ended,), timeout=LET_GO_S)
+    await asyncio.wait((ending,), timeout=LET_GO_S)
     with suppress(Exception):
         async with asyncio.timeout(LET_GO_S):
             await handle.disconnect()
