@@ -47,6 +47,7 @@ async def test_a_worker_that_is_quicker_leaves_no_status_behind(scene: Scene) ->
 
 async def test_a_message_that_joins_the_work_sets_no_status_and_no_title(scene: Scene) -> None:
     thread_ts = await scene.ann.opens_agent()
+    await scene.slack.until(lambda: session(scene, thread_ts).get("prompts"), within=60)
     inside = await scene.ann.dms("what is here?", thread_ts=thread_ts)
     await scene.slack.until(lambda: session(scene, thread_ts).get("title"), within=60)
     await scene.turn(inside)
