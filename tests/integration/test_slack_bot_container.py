@@ -64,6 +64,7 @@ async def test_where_the_app_is_no_agent_that_is_tried_once_and_messages_are_tak
     scene.slack.allow("not_authorized")
     scene.slack.options.is_agent = False
     thread_ts = await scene.ann.opens_agent("general")
+    await scene.slack.until(lambda: scene.slack.calls("assistant.threads.setSuggestedPrompts"), within=60)
     for words in ("what is here?", "and there?"):
         await scene.seen(await scene.ann.dms(words, thread_ts=thread_ts))
     await scene.ann.opens_agent("general")
