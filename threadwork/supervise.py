@@ -27,6 +27,7 @@ _DRAIN_S: Final = 1.0
 _FIRST_DELAY_S: Final = 0.2
 _LONGEST_DELAY_S: Final = 10.0
 _STEADY_S: Final = 30.0
+_LAST_WORDS: Final = 400
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -62,11 +63,13 @@ class Child:
         self.said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+        self._last_words = ""
 
     async def keep(self) -> None:
         """Run the program until stopped, starting it again when it ends.
 
-        One that ends before it was ready, or cannot be started at all, is given up: `said` raises `Unavailable`.
+        One that ends before it was ready, or cannot be started at all, is given up: `said` raises `Unavailable`, with
+        the last line that the program wrote on stderr.
         """
         clock = asyncio.get_running_loop().time
         delay = _FIRST_DELAY_S
@@ -77,7 +80,8 @@ class Child:
             except OSError as error:
                 why = f"it cannot be started: {error.strerror}"
             if not self.said.done():
-                self.said.set_exception(Unavailable(self.program.name, f"{why} before it was ready"))
+                reason = ": ".join(filter(None, (f"{why} before it was ready", self._last_words)))
+                self.said.set_exception(Unavailable(self.program.name, reason))
                 # Whoever asks learns it; when nobody does, the loop need not complain.
                 self.said.exception()
                 return
@@ -134,6 +138,7 @@ class Child:
         async for line in _lines(err):
             sys.stderr.write(f"{self.program.name:>12} | {line}\n")
             sys.stderr.flush()
+            self._last_words = line[:_LAST_WORDS] or self._last_words
 
     @property
     def pid(self) -> int | None:

@@ -84,9 +84,10 @@ async def test_a_line_without_end_does_not_stop_the_supervisor(supervisor: Super
 
 
 async def test_a_program_that_ends_before_it_is_ready_is_given_up(supervisor: Supervisor, tmp_path: Path) -> None:
-    code = f"open({str(tmp_path / 'starts')!r}, 'a').write('.')\nsys.exit(3)"
+    code = f"open({str(tmp_path / 'starts')!r}, 'a').write('.')\nsys.exit('Set THE_SETTING.')"
     child = supervisor.start(program("worker", code))
-    with pytest.raises(Unavailable, match="worker is not available: it ended with 3 before it was ready"):
+    told = r"worker is not available: it ended with 1 before it was ready: Set THE_SETTING\.$"
+    with pytest.raises(Unavailable, match=told):
         await supervisor.ready(child)
     assert (tmp_path / "starts").read_text() == "."
 
