@@ -33,7 +33,7 @@ from worker.mailbox import Mailbox
 from worker.outbox import Outbox
 from worker.ruling import Rulings
 from worker.telling import Telling
-from worker.under_way import UnderWay, begins_a_turn, is_note, note_id, without
+from worker.under_way import UnderWay, begins_a_turn, is_note, note_id, without, without_own_refusals
 from worker.wording import said_by, stopped_by
 
 log = structlog.get_logger(__name__)
@@ -233,7 +233,7 @@ class Talk:
         if heard.init is not None:
             seat = replace(seat, session_id=heard.init.session_id)
         self.seat = seat
-        return heard.result, heard.events
+        return heard.result, without_own_refusals(heard.events, seat)
 
     def _is_its_end(self, turn: UnderWay, result: ResultSeen) -> bool:
         """Whether a result ends this turn. The agent also ends turns nobody asked for (a background task's)."""

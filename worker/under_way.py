@@ -1,12 +1,14 @@
 """The turn that a talk is about. Next: `talk.py`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from json import loads
 from typing import Any
 from uuid import UUID, uuid5
 
 from core.domain.chat import AgentSeat
+from core.domain.events import RunEvent, ToolFailed
 from core.domain.message import Message
 from core.domain.states import TurnState
 from core.domain.turn import Turn
@@ -53,6 +55,18 @@ def without(seat: AgentSeat, request_id: str) -> AgentSeat:
     if request_id not in seat.pending:
         return seat
     return replace(seat, pending={key: raw for key, raw in seat.pending.items() if key != request_id})
+
+
+def without_own_refusals(events: Sequence[RunEvent], seat: AgentSeat) -> Sequence[RunEvent]:
+    """Events without the failures of calls that still wait for an answer of ours.
+
+    A CLI whose stdin ends refuses what it has asked for by itself (CLI 2.1), and its sandbox's server may be killed a
+    moment before it is. What it takes back it says first (`control_cancel_request`), and what we answered it echoes.
+    """
+    if not seat.pending or not any(isinstance(event, ToolFailed) for event in events):
+        return events
+    waiting = {loads(raw)["request"].get("tool_use_id") for raw in seat.pending.values()}
+    return [event for event in events if not (isinstance(event, ToolFailed) and event.id in waiting)]
 
 
 def note_id(turn: Turn) -> str:

@@ -1,6 +1,8 @@
 """What dies under a run: the agent's program, its sandbox, the event bus, the journal's old bytes. The turn goes on."""
 
 import asyncio
+import json
+import shlex
 
 import pytest
 import redis as redis_sync
@@ -222,6 +224,47 @@ async def test_a_question_outlives_the_agent_that_asked_it(stage: Stage, verdict
     assert (await chat.kinds()).count("approval_asked") == 1
     (post,) = await chat.posts("tool")
     assert post.body["state"] == ("allowed" if verdict.is_yes else "denied")
+    await _goes_on(chat)
+
+
+async def test_a_refusal_of_the_agents_own_at_its_end_is_no_answer(stage: Stage) -> None:
+    """A CLI whose stdin ends refuses what it waits for; the host that was killed may leave it the time to say so."""
+    chat = stage.chat(mode=Mode.ASK)
+    call = bash("echo x >> ran")
+    await chat.say("Work.", [call], [call], [says("Done.")])
+    asked = await chat.asks()
+    await chat.agent_remembers(asked.tool_use_id)
+    stage.desk.is_open = False
+    await chat.cancel_run()
+    block = {"type": "tool_result", "tool_use_id": asked.tool_use_id, "content": "Stream closed", "is_error": True}
+    refusal = {"type": "user", "message": {"role": "user", "content": [block]}, "parent_tool_use_id": None}
+    run_dir = (await chat.agent()).run_dir
+    await chat.runs(
+        f"kill -9 $(cat {run_dir}/sh.pid) $(cat {run_dir}/cli.pid); "
+        f"echo {shlex.quote(json.dumps(refusal))} >> {run_dir}/out.jsonl"
+    )
+
+    await chat.decide(asked)
+    stage.desk.is_open = True
+    chat.start_run()
+    await chat.is_done("Done.")
+    await chat.run_ends()
+
+    assert await chat.file("ran") == "x\n"
+    assert b"Your request was allowed, but has not run" in chat.requests[1].raw
+    assert (await chat.kinds()).count("approval_asked") == 1
+    assert (await chat.kinds()).count("tool_failed") == 0
+
+
+async def test_a_pid_that_another_program_has_now_is_not_the_agents(chat: ScriptedChat) -> None:
+    await chat.say("One.", [says("First.")])
+    await chat.is_done("First.")
+    await chat.run_ends()
+    run_dir = (await chat.agent()).run_dir
+    # As a look of ours does, it names the file.
+    impostor = f"( exec -a 'cat {run_dir}/sh.pid' sleep 600 ) >/dev/null 2>&1 & echo $! > {run_dir}/sh.pid"
+    await chat.runs(f"kill -9 $(cat {run_dir}/sh.pid) $(cat {run_dir}/cli.pid); {impostor}")
+
     await _goes_on(chat)
 
 

@@ -50,11 +50,15 @@ async def has_gateway(sandbox: Sandbox) -> bool:
 
 
 async def life(sandbox: Sandbox, run_dir: str) -> Life:
-    """Whether the program of this run lives; a pid that now belongs to another program does not count."""
+    """Whether the program of this run lives; a pid that now belongs to another program does not count.
+
+    In a sandbox that was started again the pid soon belongs to another, which may be this very look: so it is looked
+    for something that stands in its shell's command line and in no other.
+    """
     run = shlex.quote(run_dir)
     answer = await sandbox.run(
         f"if [ -e {run}/exit ]; then echo exited; exit; fi; p=$(cat {run}/sh.pid 2>/dev/null); "
-        f"if [ -n \"$p\" ] && tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | grep -qF -- {run}/sh.pid; "
+        f"if [ -n \"$p\" ] && tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | grep -q -- {run}'/[e]xit.tmp'; "
         "then echo alive; else echo lost; fi",
         time_s=15,
     )
