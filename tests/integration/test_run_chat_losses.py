@@ -39,8 +39,9 @@ async def _let_go(chat: ScriptedChat) -> None:
 
 
 async def test_a_turn_goes_on_when_the_agent_dies_while_it_writes(stage: Stage, chat: ScriptedChat) -> None:
-    await chat.say("Write.", [says("Once upon "), at_gate("go"), says("a time.")])
+    message = await chat.say("Write.", [says("Once upon "), at_gate("go"), says("a time.")])
     await chat.until(e.TextStreamed)
+    await chat.agent_remembers(str(message.id))
     before = await chat.agent()
 
     await chat.kill_agent()
@@ -138,6 +139,7 @@ async def test_an_agent_that_died_between_turns_is_started_on_its_memory(stage: 
     stage.limit(linger_s=30.0)
     await chat.say("One.", [says("First.")])
     await chat.is_done("First.")
+    await chat.agent_remembers("First.")
 
     await chat.kill_agent()
     await chat.say("Two.", [says("Second.")])
@@ -183,6 +185,7 @@ async def test_an_agent_that_died_unseen_is_heard_out(stage: Stage, chat: Script
 async def test_what_a_lost_agent_had_in_mind_comes_before_what_it_had_not(stage: Stage, chat: ScriptedChat) -> None:
     first = await chat.say("Work.", [bash(f"echo x >> ran; {LOOP}")], [at_gate("work"), says("Work is done.")])
     await chat.comes_true(lambda: chat.file("ran"))
+    await chat.agent_remembers('"type":"tool_use"')
     second = await chat.say("And more.", [says("More is done.")])
     await chat.until(e.MessageSteered)
     await chat.kill_agent()
