@@ -40,6 +40,11 @@ class OwnValkey:
         async with open_redis(self.url) as redis:
             await redis.flushall()
 
+    async def break_connections(self) -> None:
+        """Break every connection that there is; a new one is taken at once."""
+        async with open_redis(self.url) as redis:
+            await redis.client_kill_filter(_type="normal", skipme=True)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Meanwhile it takes connections and answers nothing."""

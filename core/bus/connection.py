@@ -7,7 +7,7 @@ seconds (`CALL_S`), since nothing here may hold up a turn; readers loop by thems
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final, cast
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
@@ -27,8 +27,17 @@ CALL_S: Final = 2.0
 PASSING: Final = (RedisError, OSError, asyncio.TimeoutError)
 
 
-class _KeepsCancels(AbstractConnection):
-    """redis-py writes under `asyncio.wait_for`, which in Python 3.11 loses a cancellation that comes as it ends."""
+class _Connection(AbstractConnection):
+    """redis-py's connection, which keeps cancellations and counts how often it was made.
+
+    redis-py writes under `asyncio.wait_for`, which in Python 3.11 loses a cancellation that comes as it ends.
+    """
+
+    made = 0
+
+    async def on_connect(self) -> None:
+        await super().on_connect()
+        self.made += 1
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
         task = asyncio.current_task()
@@ -52,7 +61,7 @@ def pool_for(url: str, *, size: int = 200) -> ConnectionPool:
         )
     except ValueError as error:
         raise Misconfigured(f"REDIS_URL is wrong: {error}. Example: REDIS_URL=redis://localhost:6379/0") from error
-    pool.connection_class = type("Connection", (_KeepsCancels, pool.connection_class), {})
+    pool.connection_class = type("Connection", (_Connection, pool.connection_class), {})
     return pool
 
 
@@ -66,6 +75,60 @@ async def open_redis(url: str) -> AsyncIterator[Redis]:
     finally:
         await client.aclose()
         await pool.disconnect()
+
+
+class OwnConnection:
+    """One reader's connection to streams, which says when it was broken; made by `own_connection`.
+
+    A pool and its retries mend a connection in silence, also between two reads. A reader has to know, since while it
+    was broken a publisher may have dropped what nothing will follow for long.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._made: int | None = None
+
+    async def xread(self, places: dict[Any, Any], *, count: int) -> Any:
+        """What comes behind the places, within `BLOCK_MS`.
+
+        Raises what `PASSING` names once for each break, as soon as the connection is made again: a reader that looks
+        about then has missed nothing before its next read.
+        """
+        try:
+            await self._client.initialize()
+            before = self._times_made() if self._made is None else self._made
+            found = await self._client.xread(places, count=count, block=BLOCK_MS)
+        except PASSING:
+            await self._make_again()
+            raise
+        self._made = self._times_made()
+        if self._made != before:
+            raise RedisConnectionError("the connection was broken, and is made again")
+        return found
+
+    async def _make_again(self) -> None:
+        while True:
+            try:
+                await self._client.initialize()
+                await cast("_Connection", self._client.connection).connect()  # type: ignore[no-untyped-call]
+            except PASSING:
+                await asyncio.sleep(0.2)
+            else:
+                self._made = self._times_made()
+                return
+
+    def _times_made(self) -> int:
+        return cast("_Connection", self._client.connection).made
+
+
+@asynccontextmanager
+async def own_connection(redis: Redis) -> AsyncIterator[OwnConnection]:
+    """A connection of a client's pool for one reader. Connects when first used."""
+    client = redis.client()
+    try:
+        yield OwnConnection(client)
+    finally:
+        await client.aclose()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from redis.asyncio import Redis
 
-from core.bus.connection import BLOCK_MS, CALL_S, PASSING, vendor_errors_as_ours
+from core.bus.connection import CALL_S, PASSING, own_connection, vendor_errors_as_ours
 from core.domain.chat import ChatId
 from core.errors import Unavailable
 from core.ports import WakeKind
@@ -59,17 +59,18 @@ class RedisControlChannel:
         self._is_reading.set()
         # Who listened before this had no ear on the stream yet.
         self._wake_all()
-        while True:
-            try:
-                rows = await self._redis.xread({STREAM: position}, count=500, block=BLOCK_MS)
-            except PASSING:
-                await asyncio.sleep(0.2)
-                position = await self._position()
-                self._wake_all()
-                continue
-            for entry, fields in rows[0][1] if rows else ():
-                position = entry.decode()
-                self._pass_on(fields)
+        async with own_connection(self._redis) as connection:
+            while True:
+                try:
+                    rows = await connection.xread({STREAM: position}, count=500)
+                except PASSING:
+                    await asyncio.sleep(0.2)
+                    position = await self._position()
+                    self._wake_all()
+                    continue
+                for entry, fields in rows[0][1] if rows else ():
+                    position = entry.decode()
+                    self._pass_on(fields)
 
     async def _position(self) -> str:
         while True:

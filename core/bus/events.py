@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 from redis.asyncio import Redis
 
-from core.bus.connection import BLOCK_MS, CALL_S, PASSING, vendor_errors_as_ours
+from core.bus.connection import CALL_S, PASSING, OwnConnection, own_connection, vendor_errors_as_ours
 from core.domain.chat import ChatId
 from core.domain.events import RunEvent, from_json, to_json
 from core.domain.turn import TurnId
@@ -117,12 +117,12 @@ def _read_cursor(cursor: Cursor) -> At:
 class _Stream:
     """`Source` on a connection of its own."""
 
-    def __init__(self, redis: Redis, name: str) -> None:
-        self._redis = redis
+    def __init__(self, connection: OwnConnection, name: str) -> None:
+        self._connection = connection
         self._name = name
 
     async def read(self, entry: str) -> list[Row]:
-        rows = await self._redis.xread({self._name: entry}, count=500, block=BLOCK_MS)
+        rows = await self._connection.xread({self._name: entry}, count=500)
         return rows[0][1] if rows else []
 
 
@@ -176,7 +176,8 @@ class RedisEventBus:
 
     @asynccontextmanager
     async def _source(self, stream: str) -> AsyncIterator[Source]:
-        yield _Stream(self._redis, stream)
+        async with own_connection(self._redis) as connection:
+            yield _Stream(connection, stream)
 
     async def _read_on(
         self, chat_id: ChatId, source: Source, at: At | None

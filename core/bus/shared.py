@@ -13,8 +13,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from core.bus.connection import BLOCK_MS, PASSING
+from core.bus.connection import BLOCK_MS, PASSING, own_connection
 from core.bus.events import At, RedisEventBus, Row, Source
 from core.domain.chat import ChatId
 
@@ -39,16 +40,17 @@ class _Seat:
         self._stream = stream
         self._rows: list[Row] = []
         self._news = asyncio.Event()
-        self._error: BaseException | None = None
+        self._breaks = reader.breaks
         self._is_live = False
 
     async def read(self, entry: str) -> list[Row]:
         """What comes behind an entry; nothing, when it stays quiet. Raises what `PASSING` names."""
+        self._tell_of_a_break()
         if not self._is_live:
             rows = await self._reader.fetch(self._stream, entry)
             if rows:
                 return rows
-            self._rows, self._error, self._is_live = [], None, True
+            self._rows, self._is_live = [], True
             self._reader.follow(self, self._stream, entry)
             await self._reader.ring()
             # The reader may have been past this place already, for another subscriber.
@@ -59,9 +61,7 @@ class _Seat:
             async with asyncio.timeout(BLOCK_MS / 1000):
                 await self._news.wait()
         self._news.clear()
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+        self._tell_of_a_break()
         rows, self._rows = self._rows, []
         behind = _number(entry)
         return [row for row in rows if _number(row[0]) > behind]
@@ -73,11 +73,17 @@ class _Seat:
             self.stop()
         self._news.set()
 
-    def stop(self, error: BaseException | None = None) -> None:
+    def stop(self) -> None:
         """From here on the subscriber reads by itself."""
-        self._rows, self._error, self._is_live = [], error, False
+        self._rows, self._is_live = [], False
         self._reader.leave(self, self._stream)
         self._news.set()
+
+    def _tell_of_a_break(self) -> None:
+        # Also of one that came while this subscriber read by itself: the pool may have mended its own way in silence.
+        if self._breaks != self._reader.breaks:
+            self._breaks = self._reader.breaks
+            raise RedisConnectionError("the connection was broken")
 
 
 @dataclass(slots=True)
@@ -97,6 +103,7 @@ class _Reader:
         self._is_needed = asyncio.Event()
         self._bell = f"tw:bell:{uuid4().hex}"
         self.asking = asyncio.Semaphore(_AT_ONCE)
+        self.breaks = 0
 
     async def fetch(self, stream: str, entry: str) -> list[Row]:
         async with self.asking:
@@ -123,26 +130,31 @@ class _Reader:
     async def run(self) -> None:
         """Read for ever."""
         rung = "0-0"
-        while True:
-            await self._is_needed.wait()
-            if not self._followed:
-                self._is_needed.clear()
-                continue
-            places: dict[Any, Any] = {stream: followed.entry for stream, followed in self._followed.items()}
-            places[self._bell] = rung
-            try:
-                found = await self._redis.xread(places, count=_COUNT, block=BLOCK_MS)
-            except PASSING as error:
-                for followed in list(self._followed.values()):
-                    for seat in list(followed.seats):
-                        seat.stop(error)
-                await asyncio.sleep(0.2)
-                continue
-            for name, rows in found or ():
-                if name.decode() == self._bell:
-                    rung = rows[-1][0].decode()
-                else:
-                    self._pass_on(name.decode(), rows)
+        async with own_connection(self._redis) as connection:
+            while True:
+                await self._is_needed.wait()
+                if not self._followed:
+                    self._is_needed.clear()
+                    continue
+                places: dict[Any, Any] = {stream: followed.entry for stream, followed in self._followed.items()}
+                places[self._bell] = rung
+                try:
+                    found = await connection.xread(places, count=_COUNT)
+                except PASSING:
+                    self._break_off()
+                    await asyncio.sleep(0.2)
+                    continue
+                for name, rows in found or ():
+                    if name.decode() == self._bell:
+                        rung = rows[-1][0].decode()
+                    else:
+                        self._pass_on(name.decode(), rows)
+
+    def _break_off(self) -> None:
+        self.breaks += 1
+        for followed in list(self._followed.values()):
+            for seat in list(followed.seats):
+                seat.stop()
 
     def _pass_on(self, stream: str, rows: list[Row]) -> None:
         followed = self._followed.get(stream)

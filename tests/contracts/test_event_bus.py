@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import cast
 from uuid import uuid4
 
@@ -410,6 +410,30 @@ async def test_a_subscription_outlives_a_restart(
         await reader.until("c")
     assert reader.texts == ["a", "b", "c"]
     assert "-" in reader.words
+
+
+async def test_a_subscriber_learns_of_a_break_that_was_mended_at_once(
+    valkey: OwnValkey, lone_bus: RedisEventBus, chat: ChatId
+) -> None:
+    async with reading(lone_bus, chat, Cursor("")) as reader:
+        await say(lone_bus, chat, "a")
+        await reader.until("a")
+        await valkey.break_connections()
+        await reader.until("-")
+    assert reader.texts == ["a"]
+
+
+async def test_a_subscriber_who_is_slow_learns_of_a_break_that_came_meanwhile(
+    valkey: OwnValkey, lone_bus: RedisEventBus, chat: ChatId
+) -> None:
+    async with reading(lone_bus, ChatId(uuid4()), None) as other, asyncio.timeout(WAIT_S):
+        await say(lone_bus, chat, "a")
+        async with aclosing(lone_bus.subscribe(chat, Cursor(""))) as items:
+            first = await anext(items)
+            await valkey.break_connections()
+            await other.until("-")
+            assert isinstance(first, Published)
+            assert isinstance(await anext(items), Missed)
 
 
 async def test_a_subscriber_learns_of_an_outage_though_nothing_comes_after_it(
