@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from core.domain import events as e
-from core.domain.chat import AgentSeat, Chat, ChatId
+from core.domain.chat import Chat, ChatId
 from core.domain.message import Message
 from core.domain.states import Actor, ApprovalState, SandboxState, TurnState, step
 from core.domain.turn import Turn
@@ -23,7 +23,6 @@ from core.errors import (
     DiskFull,
     Fenced,
     ProcessGone,
-    SandboxError,
     SandboxLost,
     SandboxPaused,
     ThreadworkError,
@@ -42,14 +41,17 @@ from worker.outbox import Outbox
 from worker.present import Presenter
 from worker.restarted import tell_of_restart
 from worker.ruling import Rulings
-from worker.sandbox.seating import end_agent, lost
+from worker.sandbox.seating import empty_journal, end_agent, lost
 from worker.talk import MailItem, Outcome, Talk, Wake
 from worker.telling import Telling
 from worker.tools import Tools
+from worker.under_way import waits_for_a_person
 from worker.wording import for_people, lost_when_stopped, stopped_by
 
 log = structlog.get_logger(__name__)
 _TELL_AFTER_S: Final = 5.0
+# How often in a row a program may be gone that looked alive a moment before.
+_UNHEARD: Final = 3
 
 
 async def run_chat(tools: Tools, chat_id: ChatId) -> None:
@@ -107,6 +109,7 @@ class ChatRun:
         self._away_since: float | None = None
         self._is_told = False
         self._cause = Cause.UNKNOWN
+        self._unheard = 0
 
     async def listen(self, wakes: AsyncIterator[WakeKind]) -> None:
         """Put wakes into the mailbox, for ever."""
@@ -149,7 +152,7 @@ class ChatRun:
             telling = await self._begun(queued)
         else:
             if turn.state is TurnState.WAITING:
-                if not await self._is_moved(turn, queued):
+                if not queued and await waits_for_a_person(self._stores, turn):
                     return False
                 await self._stores.turns.unpark(self._hold.fence, turn.id)
             telling = self._telling(turn)
@@ -164,9 +167,7 @@ class ChatRun:
         except SandboxLost as error:
             return await self._lose_sandbox(telling, error)
         except ProcessGone:
-            # It ended between our look and our word: the next look starts it again.
-            log.warning("agent_gone_unseen")
-            return True
+            return await self._unheard_again(telling)
         except Unavailable as error:
             return await self._wait_for(telling, error)
         except AgentError as error:
@@ -192,6 +193,15 @@ class ChatRun:
         await asyncio.sleep(1.0)
         return True
 
+    async def _unheard_again(self, telling: Telling) -> bool:
+        """The program ended between look and word: the next look starts it again, unless it only looks alive."""
+        self._unheard += 1
+        log.warning("agent_gone_unseen", times=self._unheard)
+        if self._unheard >= _UNHEARD:
+            return await self._agent_failed(telling, AgentError("The agent's program hears nothing any more."))
+        await asyncio.sleep(0.2)
+        return True
+
     async def _agent_failed(self, telling: Telling, error: AgentError) -> bool:
         """The agent's program does not do its part: start it again, a few times."""
         log.warning("agent_failed", why=str(error))
@@ -211,12 +221,6 @@ class ChatRun:
             await self._fail(telling.turn, stopped_by(by), TurnState.STOPPED)
         else:
             await self._fail(telling.turn, for_people(error))
-
-    async def _is_moved(self, turn: Turn, queued: Sequence[Message]) -> bool:
-        """Whether a waiting turn has something to go on with."""
-        if queued or await self._stores.turns.stop_asked(turn.id) is not None:
-            return True
-        return all(ask.state is not ApprovalState.PENDING for ask in await self._stores.approvals.of_turn(turn.id))
 
     async def _seat_and_talk(self, telling: Telling) -> bool:
         sandbox = await self._sandbox()
@@ -280,6 +284,7 @@ class ChatRun:
             await talk.begin(telling, messages, notes, known)
             notes, self._known = None, set()
             outcome = await talk.attend()
+            self._unheard = 0
             if outcome is not None:
                 return outcome
             following = await self._following(talk)
@@ -389,12 +394,5 @@ class ChatRun:
 
     async def _tidy(self, sandbox: Sandbox) -> None:
         """Between turns: store how far the journal was read, and empty it when it has grown."""
-        seat: AgentSeat = self._seat
-        await self._stores.chats.save_seat(self._hold.fence, seat)
-        above = self._tools.limits.rotate_bytes
-        if seat.run_dir is not None and seat.offset > above:
-            try:
-                if await process.rotate(sandbox, seat.run_dir, seat.offset, above):
-                    log.info("journal_rotated", at=seat.offset)
-            except SandboxError as error:
-                log.warning("journal_not_rotated", why=str(error))
+        await self._stores.chats.save_seat(self._hold.fence, self._seat)
+        await empty_journal(sandbox, self._seat, self._tools.limits.rotate_bytes)

@@ -10,8 +10,9 @@ from uuid import UUID, uuid5
 from core.domain.chat import AgentSeat
 from core.domain.events import RunEvent, ToolFailed
 from core.domain.message import Message
-from core.domain.states import TurnState
+from core.domain.states import ApprovalState, TurnState
 from core.domain.turn import Turn
+from core.ports import Stores
 from worker.telling import Telling
 
 
@@ -80,3 +81,10 @@ def is_note(uuid: str) -> bool:
         return UUID(uuid).version == 5
     except ValueError:
         return False
+
+
+async def waits_for_a_person(stores: Stores, turn: Turn) -> bool:
+    """Whether a turn that was parked still has a question open, and nobody wants it stopped."""
+    if await stores.turns.stop_asked(turn.id) is not None:
+        return False
+    return any(ask.state is ApprovalState.PENDING for ask in await stores.approvals.of_turn(turn.id))

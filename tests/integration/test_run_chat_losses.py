@@ -165,6 +165,19 @@ async def test_a_program_that_no_longer_reads_counts_as_gone(chat: ScriptedChat)
         await asyncio.wait_for(say_on(), 30)
 
 
+async def test_an_agent_that_only_looks_alive_is_started_again(stage: Stage, chat: ScriptedChat) -> None:
+    await chat.say("One.", [says("First.")])
+    await chat.is_done("First.")
+    before = await chat.agent()
+
+    stage.provider.refusing = [ProcessGone("no such process")] * 3
+    await chat.say("Two.", [says("Second.")])
+    await chat.is_done("Second.")
+
+    assert await chat.agent() != before
+    await _goes_on(chat)
+
+
 async def test_an_agent_that_died_unseen_is_heard_out(stage: Stage, chat: ScriptedChat) -> None:
     await chat.say("Work.", [says("The end."), at_gate("end")])
     await chat.until(e.TextStreamed)

@@ -164,3 +164,14 @@ async def end_agent(seats: Seats, chat: Chat, fence_epoch: int) -> AgentSeat:
             sandbox, _ = await seats.sandbox(chat, fence_epoch)
             await process.kill(sandbox, chat.seat.run_dir)
     return replace(chat.seat, pid=None)
+
+
+async def empty_journal(sandbox: Sandbox, seat: AgentSeat, above: int) -> None:
+    """Empty the agent's journal, read to its end, when it holds more than `above` bytes; the next time, if not now."""
+    if seat.run_dir is None or seat.offset <= above:
+        return
+    try:
+        if await process.rotate(sandbox, seat.run_dir, seat.offset, above):
+            log.info("journal_rotated", at=seat.offset)
+    except SandboxError as error:
+        log.warning("journal_not_rotated", why=str(error))
