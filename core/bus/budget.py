@@ -3,12 +3,13 @@
 A token bucket a key, in Redis, on Redis's clock. Progress may not take the last four fifths of a full bucket, and ends
 not the last seventh: so a question or an end finds a token while progress is scarce. Where a bucket is too small for
 that, and beyond it, whoever waits is noted, and lower priorities stand back until it has had its turn. While Redis is
-away every worker keeps to a third of the allowance on its own.
+away every worker keeps to a third of the allowance on its own, beginning with a third of what it saw last.
 """
 
 import asyncio
 import random
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -25,6 +26,9 @@ _SHARE_KEPT: Final = {Priority.QUESTION: 0.0, Priority.FINAL: 1 / 7, Priority.PR
 _JITTER: Final = 0.3
 _LATE_S: Final = 0.5
 _LONGEST_S: Final = 5.0
+# How many keys a process remembers; a forgotten one begins full, once, if Redis goes away.
+_REMEMBERED: Final = 10_000
+_ALONE: Final = 3
 _STAND_BACK: Final = (_JITTER, _LONGEST_S, _LATE_S)
 # KEYS: bucket. ARGV: tokens a second, burst, tokens that must remain, seconds of penalty (0: none, spend), priority.
 _SPEND: Final = """
@@ -56,7 +60,7 @@ end
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens), 'at', string.format('%.6f', now))
 redis.call('HSET', KEYS[1], 'until', string.format('%.6f', closed))
 redis.call('EXPIRE', KEYS[1], 3600 + math.ceil(math.max(0, closed - now)))
-return string.format('%.6f', wait)
+return string.format('%.6f %.6f', wait, tokens)
 """
 
 
@@ -74,7 +78,7 @@ class LocalEditBudget:
     """`core.ports.EditBudget` in one process; also what a worker keeps to while Redis is away."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     async def spend(self, allowance: Allowance, priority: Priority) -> None:
         """Return once a call may be made."""
@@ -104,6 +108,11 @@ class LocalEditBudget:
         bucket.tokens = 0.0
         bucket.closed_until = max(bucket.closed_until, now + seconds)
 
+    def knows(self, allowance: Allowance, tokens: float) -> None:
+        """Say how many tokens are left of an allowance."""
+        bucket, _ = self._filled(allowance)
+        bucket.tokens = min(float(allowance.burst), tokens)
+
     def closed_s(self, key: str) -> float:
         """For how many seconds more a penalty holds, as far as this process knows."""
         bucket = self._buckets.get(key)
@@ -114,6 +123,9 @@ class LocalEditBudget:
         bucket = self._buckets.setdefault(allowance.key, _Bucket(float(allowance.burst), now))
         filled = bucket.tokens + (now - bucket.at) * allowance.per_minute / 60
         bucket.tokens, bucket.at = min(float(allowance.burst), filled), now
+        self._buckets.move_to_end(allowance.key)
+        while len(self._buckets) > _REMEMBERED:
+            self._buckets.popitem(last=False)
         return bucket, now
 
 
@@ -140,11 +152,13 @@ class RedisEditBudget:
         # A penalty that Redis was not told of, or has forgotten, holds here all the same.
         if (closed_s := self._alone.closed_s(allowance.key)) > 0:
             return closed_s
+        mine = replace(allowance, per_minute=allowance.per_minute / _ALONE, burst=max(1, allowance.burst // _ALONE))
         try:
-            return await self._ask(allowance, priority, 0.0)
+            wait, left = await self._ask(allowance, priority, 0.0)
         except Unavailable:
-            cautious = replace(allowance, per_minute=allowance.per_minute / 3, burst=max(1, allowance.burst // 3))
-            return await self._alone.try_spend(cautious, priority)
+            return await self._alone.try_spend(mine, priority)
+        self._alone.knows(mine, left / _ALONE)
+        return wait
 
     async def penalise(self, allowance: Allowance, seconds: float) -> None:
         """Hand out nothing under this key for so many seconds, to any worker."""
@@ -155,7 +169,8 @@ class RedisEditBudget:
         except Unavailable:
             return
 
-    async def _ask(self, allowance: Allowance, priority: Priority, penalty: float) -> float:
+    async def _ask(self, allowance: Allowance, priority: Priority, penalty: float) -> tuple[float, float]:
+        """The seconds to wait, and the tokens left."""
         with vendor_errors_as_ours():
             async with asyncio.timeout(CALL_S):
                 kept = kept_for(allowance, priority)
@@ -163,4 +178,5 @@ class RedisEditBudget:
                     keys=[f"tw:budget:{allowance.key}"],
                     args=[allowance.per_minute / 60, allowance.burst, kept, penalty, int(priority), *_STAND_BACK],
                 )
-        return float(answer)
+        wait, left = answer.split()
+        return float(wait), float(left)

@@ -205,6 +205,15 @@ async def test_while_redis_is_away_each_worker_keeps_to_a_third(valkey: OwnValke
                 assert await taken(worker, Allowance("edit", 0.01, 9), Priority.QUESTION, tries=6) == 3
 
 
+async def test_what_was_spent_before_redis_went_away_is_not_had_again(valkey: OwnValkey) -> None:
+    allowance = Allowance("edit", 0.01, 9)
+    async with open_redis(valkey.url) as redis:
+        budget = RedisEditBudget(redis)
+        assert await taken(budget, allowance, Priority.QUESTION, tries=3) == 3
+        await valkey.stop()
+        assert await taken(budget, allowance, Priority.QUESTION, tries=6) == 2  # a third of the six left
+
+
 async def test_a_penalty_given_while_redis_was_away_holds_when_it_is_back_and_after_a_flush(valkey: OwnValkey) -> None:
     async with open_redis(valkey.url) as redis:
         budget = RedisEditBudget(redis)
