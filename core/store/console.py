@@ -5,16 +5,25 @@ Next: `core/surfaces/console/client.py`, which speaks to it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.ports import ConsolePost
 from core.store.engine import single
 from core.store.tables import console_posts, console_receipts
+
+# Built once, as every edit has one; what is changed comes with the parameters.
+_CHANGE: Final = (
+    update(console_posts)
+    .where(console_posts.c.id == bindparam("of_post"), console_posts.c.is_deleted.is_(False))
+    .returning(console_posts.c.id)
+)
+_REPLACE: Final = _CHANGE.values(edits=console_posts.c.edits + 1)
 
 
 class PostgresConsoleThreads:
@@ -36,17 +45,16 @@ class PostgresConsoleThreads:
 
     async def replace(self, post_id: str, body: dict[str, Any]) -> bool:
         """Change a post's body; False when there is no such post any more."""
-        return await self._change(post_id, body=body, edits=console_posts.c.edits + 1)
+        return await self._change(_REPLACE, post_id, body=body)
 
     async def remove(self, post_id: str) -> bool:
         """Take a post away; False when it is gone already."""
-        return await self._change(post_id, is_deleted=True)
+        return await self._change(_CHANGE, post_id, is_deleted=True)
 
-    async def _change(self, post_id: str, **values: Any) -> bool:
-        there = (console_posts.c.id == UUID(post_id)) & console_posts.c.is_deleted.is_(False)
-        changed = update(console_posts).where(there).values(values).returning(console_posts.c.id)
+    async def _change(self, change: ReturningUpdate[Any], post_id: str, **values: Any) -> bool:
         async with single(self._engine) as connection:
-            return (await connection.execute(changed)).one_or_none() is not None
+            found = await connection.execute(change, {"of_post": UUID(post_id), **values})
+            return found.one_or_none() is not None
 
     async def by_mark(self, key: str, mark: str) -> str | None:
         """The id of the post with this mark in this thread."""

@@ -5,10 +5,11 @@ new mark. Next: `stores.py`.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import Update, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -83,17 +84,24 @@ class PostgresPosts:
         """The post is no longer on the platform, or never will be."""
         await self._change(fence, post_id, tuple(PostState), state=PostState.GONE.value)
 
-    async def _change(self, fence: Fence, post_id: UUID, frm: Sequence[PostState], **values: Any) -> None:
-        changed = update(posts).where(posts.c.id == post_id, posts.c.chat_id == fence.chat_id, posts.c.state.in_(frm))
+    async def _change(self, fence: Fence, post_id: UUID, frm: tuple[PostState, ...], **values: Any) -> None:
         async with transaction(self._engine) as connection:
             await hold(connection, fence)
-            if (await connection.execute(changed.values(values))).rowcount:
+            of = {"of_post": post_id, "of_chat": fence.chat_id}
+            if (await connection.execute(_change_from(frm), {**of, **values})).rowcount:
                 return
             query = select(posts.c.state).where(posts.c.id == post_id, posts.c.chat_id == fence.chat_id)
             state = (await connection.execute(query)).scalar_one_or_none()
             if state is None:
                 raise NotFound(f"There is no post {post_id} in this chat.")
             raise IllegalStep(f"A post that is {state} cannot change so.")
+
+
+@cache
+def _change_from(states: tuple[PostState, ...]) -> Update:
+    """Built once, as every edit has one; what is changed comes with the parameters."""
+    is_it = (posts.c.id == bindparam("of_post")) & (posts.c.chat_id == bindparam("of_chat"))
+    return update(posts).where(is_it, posts.c.state.in_(states))
 
 
 async def _need_turn(connection: AsyncConnection, fence: Fence, turn_id: TurnId) -> None:
