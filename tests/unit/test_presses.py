@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.surfaces.presses import Press, Verb, decode
+from tests.steady import steady
 
 numbers = st.one_of(st.just((None, None)), st.tuples(st.integers(0, 99), st.none() | st.integers(0, 99)))
 
 
+@steady
 @given(st.sampled_from(Verb), st.uuids(), numbers)
 def test_a_press_comes_out_of_a_button_as_it_went_in(
     verb: Verb, subject: UUID, where: tuple[int | None, int | None]

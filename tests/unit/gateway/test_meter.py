@@ -3,9 +3,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.steady import steady
 from worker.gateway.meter import LONGEST_LINE, Meter, Metered
 
 
@@ -39,7 +40,7 @@ def measure(*chunks: bytes, streaming: bool = True) -> Metered:
     return meter.result("c1", 200, 1.5)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@steady
 @given(cuts=st.lists(st.integers(0, len(ANSWER)), max_size=30))
 def test_usage_is_read_wherever_the_stream_is_cut(cuts: list[int]) -> None:
     marks = [0, *sorted(cuts), len(ANSWER)]

@@ -1,20 +1,21 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.steady import steady
 from worker.gateway.tokens import mint_token, verify_token
 
 SECRET = b"s" * 32
 CHAT_IDS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=80)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@steady
 @given(chat_id=CHAT_IDS)
 def test_a_token_names_the_chat_it_was_made_for(chat_id: str) -> None:
     assert verify_token(SECRET, mint_token(SECRET, chat_id)) == chat_id
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@steady
 @given(chat_id=CHAT_IDS, other=CHAT_IDS)
 def test_a_signature_is_good_for_its_own_chat_only(chat_id: str, other: str) -> None:
     signature = mint_token(SECRET, chat_id).rpartition(".")[2]
