@@ -50,11 +50,13 @@ def _address(value: str, *beginnings: str, host: bool = True) -> str:
         raise ValueError(f"it must begin with {' or '.join(beginnings)}")
     try:
         parts = urlsplit(value)
-        has_host = bool(parts.hostname) and parts.port != 0
+        is_there = parts.port != 0 and (bool(parts.hostname) or not host)
     except ValueError:
-        has_host = False
-    if host and not has_host:
-        raise ValueError("it names no host, or a port that there is not")
+        is_there = False
+    if not is_there:
+        raise ValueError(
+            "it names no host, or a port that there is not" if host else "it names a port that there is not"
+        )
     return value
 
 

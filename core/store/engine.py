@@ -22,6 +22,10 @@ IDLE_IN_TRANSACTION_S: Final = 15.0
 POOL_SIZE: Final = 10
 
 _DRIVERS: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+# What may stand behind the `?`: of what asyncpg takes, that which can be written as text.
+_PARAMETERS: Final = frozenset({"host", "port", "ssl", "target_session_attrs", "passfile", "krbsrvname", "gsslib"})
+# https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # Class 08 is a broken connection, 53 no resources, 57 an operator's step, 58 the system; 40 asks for another try,
 # 55 is a lock not had in time: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PASSING: Final = ("08", "40", "53", "55", "57", "58")
@@ -32,17 +36,27 @@ def normalise_url(url: str) -> str:
     """`url` for our driver: `postgres://` and `postgresql://` become `postgresql+asyncpg://`.
 
     libpq's `sslmode` becomes the driver's `ssl`, and `channel_binding`, which it does not know, is left out.
-    Raises `Misconfigured` for anything but a Postgres URL; its words do not show the URL, which may hold a password.
+    Raises `Misconfigured` for anything but a Postgres URL with parameters that the driver takes; its words do not show
+    the URL, which may hold a password.
     """
     try:
         parsed = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise Misconfigured("DATABASE_URL is not a URL. Write postgresql://user:password@host/database.") from None
     if parsed.drivername not in _DRIVERS:
         raise Misconfigured(f"DATABASE_URL names {parsed.drivername}; only postgresql:// works.")
     query = {name: value for name, value in parsed.query.items() if name not in {"sslmode", "channel_binding"}}
     if "sslmode" in parsed.query:
         query["ssl"] = parsed.query["sslmode"]
+    if unknown := sorted(query.keys() - _PARAMETERS):
+        known = ", ".join(sorted(_PARAMETERS | {"sslmode"}))
+        raise Misconfigured(f"DATABASE_URL has the parameter {unknown[0]}; leave it out. It may have: {known}.")
+    if query.get("ssl", "require") not in _SSL_MODES:
+        raise Misconfigured(f"DATABASE_URL has an sslmode that there is not. It may be: {', '.join(_SSL_MODES)}.")
+    if not str(query.get("port", "5432")).isdecimal():
+        raise Misconfigured(
+            "DATABASE_URL has a port that is no number. Write postgresql://user:password@host/database."
+        )
     return parsed.set(drivername="postgresql+asyncpg", query=query).render_as_string(hide_password=False)
 
 

@@ -30,7 +30,18 @@ def test_postgres_urls_are_written_for_our_driver(given: str, wanted: str) -> No
 
 
 @pytest.mark.parametrize(
-    "given", ["", "nonsense", "mysql://u:secret@h/db", "sqlite:///x.db", "postgresql+psycopg://h/db"]
+    "given",
+    [
+        "",
+        "nonsense",
+        "mysql://u:secret@h/db",
+        "sqlite:///x.db",
+        "postgresql+psycopg://h/db",
+        "postgresql://u:secret@h:port/db",
+        "postgresql://u:secret@/db?host=/run/pg&port=x",
+        "postgresql://u:secret@h/db?pgbouncer=true",
+        "postgresql://u:secret@h/db?sslmode=always",
+    ],
 )
 def test_other_urls_are_refused_in_words_without_the_password(given: str) -> None:
     with pytest.raises(Misconfigured, match="DATABASE_URL") as refused:

@@ -10,7 +10,7 @@ from core.errors import Misconfigured
 from core.settings import Settings, default_data_dir, load, read
 
 WRONG = {
-    "DATABASE_URL": ["mysql://u:hunter2@h/d", "hunter2"],
+    "DATABASE_URL": ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@h:99999/d", "postgres://h:port/d"],
     "REDIS_URL": ["http://hunter2", "redis://:hunter2@", "redis://h:99999"],
     "ANTHROPIC_BASE_URL": ["api.anthropic.com", "https://", "https://host:port"],
     "E2B_API_URL": ["localhost:3000", "ftp://h"],
