@@ -5,7 +5,7 @@ import pytest
 from core.domain import events as e
 from core.domain.approval import Approval, Verdict
 from core.domain.chat import Mode
-from core.domain.states import ApprovalState, TurnState
+from core.domain.states import ApprovalState, SandboxState, TurnState
 from core.ports import Call, ConsolePost
 from tests.stage import ScriptedChat, Stage, asks_person, bash, says
 
@@ -147,6 +147,31 @@ async def test_being_put_to_work_moves_a_parked_chat_not_at_all(asking: Scripted
 
     assert not await _is_running(asking)
     assert (await asking.turns())[-1].state is TurnState.WAITING
+    await asking.decide(asked)
+    await asking.is_done("Done.")
+    await asking.run_ends()
+    await _asked_once(asking, "allowed")
+
+
+async def test_a_run_cut_off_while_it_parks_leaves_no_chat_that_only_seems_asleep(
+    stage: Stage, asking: ScriptedChat
+) -> None:
+    stage.provider.may_pause.clear()
+    await asking.say("Work.", [bash(COMMAND)], [says("Done.")])
+    asked = await asking.asks()
+    await asking.comes_true(lambda: stage.provider.pausing)
+
+    # Nobody would look after a sandbox that still runs, were it stored as paused already.
+    assert (await asking.now()).seat.sandbox_state is SandboxState.RUNNING
+    assert (await asking.turns())[-1].state is TurnState.RUNNING
+    await asking.cancel_run()
+    stage.provider.may_pause.set()
+    asking.start_run()
+    await asking.run_ends()
+
+    assert (await asking.now()).seat.sandbox_state is SandboxState.PAUSED
+    assert (await asking.turns())[-1].state is TurnState.WAITING
+    assert not await _is_running(asking)
     await asking.decide(asked)
     await asking.is_done("Done.")
     await asking.run_ends()

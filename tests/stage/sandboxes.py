@@ -1,5 +1,6 @@
-"""Real sandboxes, which can be told to start programs in another way than asked, and to refuse what is said to them."""
+"""Real sandboxes that can be told to start programs otherwise than asked, to refuse words, and to pause late."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ class Provider:
     """`core.ports.SandboxProvider` around a real one.
 
     `envs` is added to the environment of what is started; so many of the next programs, `dying`, end as they begin;
-    each word to a program raises the next of `refusing` instead, while there is one.
+    each word to a program raises the next of `refusing` instead, while there is one. A pause waits for `may_pause`;
+    `pausing` names the sandboxes that one was asked for.
     """
 
     def __init__(self, inner: SandboxProvider) -> None:
@@ -26,6 +28,9 @@ class Provider:
         self.dying = 0
         self.refusing: list[Exception] = []
         self.made: list[str] = []
+        self.pausing: list[str] = []
+        self.may_pause = asyncio.Event()
+        self.may_pause.set()
 
     async def create(self, metadata: Mapping[str, str], *, idempotency: str, time_s: float) -> Sandbox:
         made = await self._inner.create(metadata, idempotency=idempotency, time_s=time_s)
@@ -36,6 +41,8 @@ class Provider:
         return _Told(await self._inner.connect(sandbox_id, time_s=time_s), self)
 
     async def pause(self, sandbox_id: str) -> None:
+        self.pausing.append(sandbox_id)
+        await self.may_pause.wait()
         await self._inner.pause(sandbox_id)
 
     async def kill(self, sandbox_id: str) -> None:
