@@ -4,7 +4,7 @@ import pytest
 
 from core.domain import events as e
 from core.errors import SurfaceError
-from tests.stage import Hang, LoseAnswer, Refuse, ScriptedChat, Stage, bash, says
+from tests.stage import Hang, LoseAnswer, Refuse, ScriptedChat, Stage, at_gate, bash, says
 from worker.agent.options import WORKSPACE
 
 MAKE = "mkdir -p outbox && cd outbox && "
@@ -64,6 +64,46 @@ async def test_a_run_cut_off_while_it_sends_leaves_one_post(stage: Stage, chat: 
     stage.surface.fail_file(Hang(is_done=is_done))
     await chat.comes_true(lambda: stage.surface.hanging)
 
+    await chat.cancel_run()
+    stage.surface.release()
+    chat.start_run()
+    await chat.is_done("Made.")
+    await chat.run_ends()
+
+    assert await _names(chat) == await _shared(chat) == ["report.csv"]
+    assert (await chat.kinds()).count("turn_finished") == 1
+
+
+async def test_a_run_cut_off_between_two_files_leaves_the_end_to_the_next(stage: Stage, chat: ScriptedChat) -> None:
+    # The first file goes and is stored as shared; that must not say that the end of the turn was read as well.
+    stage.surface.fail_file(LoseAnswer(), Hang())
+    await chat.say("Make them.", [bash(f"{MAKE}echo one > 1.txt; echo two > 2.txt")], [says("Made.")])
+    await chat.comes_true(lambda: stage.surface.hanging)
+    assert await _shared(chat) == ["1.txt"]
+
+    await chat.cancel_run()
+    stage.surface.release()
+    chat.start_run()
+    await chat.is_done("Made.")
+    await chat.run_ends()
+
+    assert await _names(chat) == await _shared(chat) == ["1.txt", "2.txt"]
+    assert (await chat.kinds()).count("turn_finished") == 1
+
+
+async def test_a_run_cut_off_behind_the_agents_last_words_leaves_the_end_to_the_next(
+    stage: Stage, chat: ScriptedChat
+) -> None:
+    await chat.say("Make it.", [bash(f"{MAKE}echo one > report.csv")], [at_gate("end"), says("Made.")])
+    await chat.until(e.ToolFinished)
+    await chat.cancel_run()
+    stage.model.open("end")
+    await chat.comes_true(lambda: chat.runs('grep -h \'"type":"result"\' /home/user/.threadwork/run/1/out.jsonl'))
+
+    # The next run finds the last words and the end together, and stores the words first.
+    stage.surface.fail_file(Hang())
+    chat.start_run()
+    await chat.comes_true(lambda: stage.surface.hanging)
     await chat.cancel_run()
     stage.surface.release()
     chat.start_run()
