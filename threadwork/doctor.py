@@ -19,7 +19,7 @@ from core.errors import Misconfigured
 from core.settings import ENV_FILE, Settings, load, read
 from threadwork.checks import accounts, machine, servers
 from threadwork.checks.finding import Finding, Level, bad, good, note
-from threadwork.stack import read_stack
+from threadwork.stack import Stack, gateway_socket, read_stack
 
 _MARKS: Final = {Level.GOOD: "✓", Level.NOTE: "!", Level.BAD: "✗"}
 _PLAIN_MARKS: Final = {Level.GOOD: "ok", Level.NOTE: "! ", Level.BAD: "XX"}
@@ -81,8 +81,8 @@ async def ask(platform: str) -> Sequence[Finding]:
 
 
 def _checks(settings: Settings) -> Iterable[tuple[str, Check]]:
-    stack = read_stack(settings.threadwork_data_dir)
-    yield "Data folder", lambda: machine.data_folder(settings)
+    stack, refused = _stack(settings.threadwork_data_dir)
+    yield "Data folder", lambda: refused or machine.data_folder(settings)
     yield "Secret key", lambda: machine.secret(settings)
     yield "Database", lambda: servers.database(settings, stack)
     yield "Redis", lambda: servers.redis(settings, stack)
@@ -94,6 +94,15 @@ def _checks(settings: Settings) -> Iterable[tuple[str, Check]]:
     yield "Way to the model", lambda: accounts.gateway(settings)
     yield "Slack", lambda: accounts.slack(settings)
     yield "Discord", lambda: accounts.discord(settings)
+
+
+def _stack(data_dir: Path) -> tuple[Stack | None, Finding | None]:
+    """The running stack, or what is wrong with the folder that one would run on."""
+    try:
+        gateway_socket(data_dir)
+        return read_stack(data_dir), None
+    except Misconfigured as error:
+        return None, bad("Data folder", error.words)
 
 
 async def _one(what: str, check: Check) -> Finding:

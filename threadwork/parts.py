@@ -80,6 +80,7 @@ async def run_migrate(settings: Settings) -> int:
 async def run_sandbox_host(settings: Settings, *, port: int) -> int:
     """Serve sandboxes on 127.0.0.1 until told to stop."""
     from threadwork.sandbox_host.app import HostSettings, run_host
+    from threadwork.stack import unusable
 
     key = settings.e2b_api_key
     host = HostSettings(
@@ -89,6 +90,10 @@ async def run_sandbox_host(settings: Settings, *, port: int) -> int:
         api_key=key.get_secret_value() if key else None,
         is_isolated=not settings.threadwork_unsafe_no_isolation,
     )
+    try:
+        host.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(settings.threadwork_data_dir, error) from error
     with watched("sandbox-host", settings, has_legs=False):
         stopped = stop_signal()
         async with run_host(host) as address:

@@ -55,13 +55,15 @@ def remove_stack(data_dir: Path) -> None:
 
 
 def read_stack(data_dir: Path) -> Stack | None:
-    """The stack that runs on this data folder and is ready, if one does."""
-    if not _is_locked(data_dir / "up.lock"):
-        return None
+    """The stack that runs on this data folder and is ready, if one does. Raises `Misconfigured` for no such folder."""
     try:
+        if not _is_locked(data_dir / "up.lock"):
+            return None
         return Stack(**json.loads((data_dir / STACK_FILE).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    except OSError as error:
+        raise unusable(data_dir, error) from error
 
 
 @contextmanager
@@ -84,9 +86,29 @@ def _lock_file(data_dir: Path, name: str) -> IO[str]:
         data_dir.mkdir(parents=True, exist_ok=True)
         return (data_dir / name).open("a+")
     except OSError as error:
-        raise Misconfigured(
-            f"THREADWORK_DATA_DIR={data_dir} cannot be used: {error.strerror}. {example_of('THREADWORK_DATA_DIR')}"
-        ) from error
+        raise unusable(data_dir, error) from error
+
+
+def unusable(data_dir: Path, error: OSError) -> Misconfigured:
+    """The refusal of a data folder that the system does not let us use."""
+    is_no_folder = isinstance(error, NotADirectoryError | FileExistsError)
+    return _refusal(data_dir, "it is not a folder" if is_no_folder else error.strerror or str(error))
+
+
+def gateway_socket(data_dir: Path) -> Path:
+    """Where the gateway of a stack listens. Raises `Misconfigured` for a data folder too long for the kernel."""
+    from worker.gateway.app import LONGEST_SOCKET_PATH
+
+    path = data_dir / "gateway" / "gateway.sock"
+    spare = LONGEST_SOCKET_PATH - len(os.fsencode(path))
+    if spare < 0:
+        length = len(os.fsencode(data_dir))
+        raise _refusal(data_dir, f"it is {length} bytes long, and a socket in it leaves room for {length + spare}")
+    return path
+
+
+def _refusal(data_dir: Path, why: str) -> Misconfigured:
+    return Misconfigured(f"THREADWORK_DATA_DIR={data_dir} cannot be used: {why}. {example_of('THREADWORK_DATA_DIR')}")
 
 
 def _locked_soon(lock: IO[str]) -> bool:
@@ -140,6 +162,7 @@ async def borrowed_stack(data_dir: Path, *, is_unsafe: bool = False) -> AsyncIte
 
 async def _start(data_dir: Path, *, is_unsafe: bool) -> None:
     """Start a stack in the background and wait for its `ready`; another that is just starting is waited for, too."""
+    gateway_socket(data_dir)
     log = data_dir / "up.log"
     with log.open("ab") as out:
         child = await asyncio.create_subprocess_exec(

@@ -25,7 +25,7 @@ from core.settings import Settings, default_data_dir, example_of
 from threadwork.embedded.postgres import embedded_postgres
 from threadwork.embedded.valkey import embedded_valkey
 from threadwork.parts import stop_signal, watched
-from threadwork.stack import Stack, only_stack, remove_stack, until_unused, write_stack
+from threadwork.stack import Stack, gateway_socket, only_stack, remove_stack, until_unused, write_stack
 from threadwork.supervise import Child, Program, Supervisor, supervised
 
 log = structlog.get_logger(__name__)
@@ -40,6 +40,7 @@ async def run_up(settings: Settings, *, use_embedded: bool, while_used: bool) ->
 
 async def _run(settings: Settings, *, use_embedded: bool, while_used: bool) -> int:
     data_dir = settings.threadwork_data_dir
+    gateway_socket(data_dir)
     stopped = stop_signal()
     starting = asyncio.current_task()
     # Told to stop before all is up: give the start up, and undo what is there.
@@ -226,8 +227,7 @@ def _model(settings: Settings, env: Mapping[str, str]) -> tuple[Program | None, 
 
 
 def _gateway(settings: Settings, env: Mapping[str, str]) -> Program:
-    socket_path = settings.threadwork_data_dir / "gateway" / "gateway.sock"
-    argv = [sys.executable, "-m", "worker.gateway", "--socket", str(socket_path)]
+    argv = [sys.executable, "-m", "worker.gateway", "--socket", str(gateway_socket(settings.threadwork_data_dir))]
     if settings.threadwork_gateway_port:
         argv += ["--host", settings.threadwork_gateway_host, "--port", str(settings.threadwork_gateway_port)]
     return Program("gateway", argv, "gateway ready", env)

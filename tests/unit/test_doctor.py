@@ -12,7 +12,7 @@ from core.crypto import FILE, find_secret
 from core.settings import Settings, load
 from threadwork.checks import accounts, machine
 from threadwork.checks.finding import Level
-from threadwork.doctor import run_doctor, unknown_settings
+from threadwork.doctor import examine, run_doctor, unknown_settings
 from threadwork.embedded.valkey import binary
 
 SECRET = "hunter2hunter2hunter2"
@@ -148,6 +148,17 @@ def test_a_data_folder_that_is_a_file_is_wrong(settings: Setter, tmp_path: Path)
     (tmp_path / "data").write_text("")
     found = machine.data_folder(settings())
     assert (found.level, found.said) == (Level.BAD, f"{tmp_path / 'data'} is not a folder")
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"), [("/dev/null", "it is not a folder"), (f"/tmp/{'x' * 150}", "it is 155 bytes long")]
+)
+async def test_a_data_folder_that_no_stack_can_run_on_is_one_line(settings: Setter, folder: str, why: str) -> None:
+    settings({"THREADWORK_DATA_DIR": folder})
+    wrong = [finding for finding in await examine(None) if finding.level is Level.BAD]
+    assert [finding.what for finding in wrong] == ["Data folder"]
+    assert why in wrong[0].said
+    assert "Example: THREADWORK_DATA_DIR=" in wrong[0].said
 
 
 def test_a_data_folder_that_nobody_may_write_to_is_wrong(settings: Setter) -> None:
