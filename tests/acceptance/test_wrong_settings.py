@@ -2,7 +2,9 @@
 
 import base64
 import re
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +65,23 @@ def test_a_wrong_line_in_the_file_of_settings_is_said_like_one_in_the_environmen
         file.unlink()
     assert (said.code, said.out) == (2, "")
     assert re.fullmatch(r"threadwork: THREADWORK_WORKERS is wrong: .* Example: THREADWORK_WORKERS=1\n", said.err)
+
+
+def test_a_data_folder_too_long_for_a_socket_is_named_by_whoever_would_run_on_it(
+    installed: Installation, tmp_path: Path
+) -> None:
+    for words in (("up",), ("chat", "--prompt", "hi")):
+        said = installed.run(*words, THREADWORK_DATA_DIR=str(tmp_path / ("x" * 150)))
+        assert (said.code, said.out) == (2, "")
+        assert re.fullmatch(
+            r"threadwork: THREADWORK_DATA_DIR=\S+ cannot be used: it is \d+ bytes long.* Example: \S+\n", said.err
+        )
+
+
+def test_a_sandbox_hosts_port_that_cannot_be_had_is_named(installed: Installation) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for given, why in ((99999, "a port is a number from 0 to 65535"), (port, "Address already in use")):
+            said = installed.run("sandbox-host", "--port", str(given))
+            assert (said.code, said.out) == (2, "")
+            assert re.fullmatch(rf"threadwork: --port {given} .*{why}.* Example: --port \d+\n", said.err), said.err
