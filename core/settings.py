@@ -5,10 +5,12 @@ A wrong value stops the program with the setting's name, what is wrong and an ex
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -233,6 +235,9 @@ def load(**overrides: object) -> Settings:
 def read(**overrides: object) -> tuple[Settings | None, list[str]]:
     """The settings where they can be read, and a sentence for each that is wrong."""
     try:
+        broken = _broken_lines()
+        if broken:
+            return None, broken
         settings = Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         return None, [_words(one) for one in error.errors(include_input=False, include_url=False)]
@@ -247,6 +252,29 @@ def read(**overrides: object) -> tuple[Settings | None, list[str]]:
     return settings, []
 
 
+def _broken_lines() -> list[str]:
+    """A sentence for each line of `.env` that sets nothing because of how it is written; without its value."""
+    file = Path(ENV_FILE)
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8") as text:
+        return [_broken(one.original.string, one.original.line) for one in parse_stream(text) if one.error]
+
+
+def _broken(statement: str, line: int) -> str:
+    written = statement.lstrip()
+    # Empty lines before it are counted to it.
+    line += statement[: len(statement) - len(written)].count("\n")
+    # Anything else may be the rest of a secret.
+    named = re.match(r"(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=", written)
+    what = named[1] if named else "it"
+    why = "write NAME=value, and close each quote that you open"
+    name = named[1] if named else "THREADWORK_MODE"
+    value = _right_value(name)
+    example = "value" if value in {None, ""} else value
+    return f"{Path(ENV_FILE).absolute()}, line {line}: {what} cannot be read; {why}. Example: {name}={example}"
+
+
 def example_of(name: str) -> str:
     """A right value of an address, as a sentence."""
     return f"Example: {name}={_EXAMPLES[name]}"
@@ -254,9 +282,12 @@ def example_of(name: str) -> str:
 
 def _words(error: Any) -> str:
     """What is wrong with one setting, for a person, without its value."""
-    field = str(error["loc"][0])
-    name = field.upper()
+    name = str(error["loc"][0]).upper()
     why = str(error["msg"]).removeprefix("Value error, ")
-    default = Settings.model_fields[field].default
-    example = _EXAMPLES.get(name, int(default) if isinstance(default, bool) else default)
-    return f"{name} is wrong: {why}. Example: {name}={example}"
+    return f"{name} is wrong: {why}. Example: {name}={_right_value(name)}"
+
+
+def _right_value(name: str) -> object:
+    field = Settings.model_fields.get(name.lower())
+    default = field.default if field else None
+    return _EXAMPLES.get(name, int(default) if isinstance(default, bool) else default)

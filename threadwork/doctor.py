@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from core.errors import Misconfigured
 from core.settings import ENV_FILE, Settings, load, read
@@ -126,7 +126,8 @@ def unknown_settings() -> Iterable[tuple[str, str]]:
     """Names that look like settings of ours and are none, each with what was probably meant."""
     known = {name.upper() for name in Settings.model_fields}
     try:
-        in_file = set(dotenv_values(ENV_FILE))
+        with Path(ENV_FILE).open(encoding="utf-8") as file:
+            in_file = {one.key for one in parse_stream(file) if one.key is not None}
     except (OSError, UnicodeError):
         in_file = set()
     for name in sorted(set(os.environ) | in_file):

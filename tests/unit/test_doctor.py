@@ -272,6 +272,18 @@ async def test_every_wrong_setting_is_told_and_fails(settings: Setter, capsys: p
     assert out.splitlines()[-1] == "2 to mend."
 
 
+async def test_a_line_of_the_file_that_cannot_be_read_is_told_and_fails(
+    settings: Setter, capsys: pytest.CaptureFixture[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings()
+    (tmp_path / ".env").write_text('\nTHREADWORK_MODE="plan\n')
+    code = await run_doctor(None)
+    out = capsys.readouterr().out
+    assert code == 1
+    assert f"✗ Settings: {tmp_path}/.env, line 2: THREADWORK_MODE cannot be read" in out
+    assert caplog.text == ""
+
+
 async def test_without_these_characters_it_says_so_in_letters(
     settings: Setter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

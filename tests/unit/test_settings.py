@@ -202,3 +202,35 @@ def test_what_watches_is_told_by_its_own_names_what_is_set(monkeypatch: pytest.M
         "OTEL_EXPORTER_OTLP_HEADERS": "a=hunter2",
         "OTEL_SDK_DISABLED": "True",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('THREADWORK_MODE="plan\n', "line 1: THREADWORK_MODE cannot be read; .* Example: THREADWORK_MODE=auto"),
+        ("\n# why\n\n\nexport SLACK_PORT='3000\n", "line 5: SLACK_PORT cannot be read; .* Example: SLACK_PORT=3000"),
+        ('A="1\n2"\nDISCORD_TOKEN="hunter2\n', "line 3: DISCORD_TOKEN cannot be read; .* Example: DISCORD_TOKEN=value"),
+        ('REDIS_URL="hunter2" more\n', "line 1: REDIS_URL cannot be read; .* Example: REDIS_URL=redis://"),
+        ("THREADWORK_WEB_VIEWERS='1\n", "THREADWORK_WEB_VIEWERS cannot be read; .* Example: THREADWORK_WEB_VIEWERS=0"),
+        ("hunter2hunter2==' '\nhunter2=' '\n OTHER='", "line 3: OTHER cannot be read; .* Example: OTHER=value"),
+        ("THREADWORK_LOG=info\nhunter2 hunter2\n", "line 2: it cannot be read; .* Example: THREADWORK_MODE=auto"),
+    ],
+)
+def test_a_line_of_the_file_that_cannot_be_read_is_wrong_and_not_shown(
+    text: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(text)
+    with pytest.raises(Misconfigured, match=said) as raised:
+        load()
+    assert raised.value.words.startswith(f"{tmp_path}/.env, line ")
+    assert "hunter2" not in raised.value.words
+    assert caplog.text == ""
+
+
+def test_every_line_of_the_file_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("SLACK_PORT=\"3000\nTHREADWORK_LOG=info\n\nE2B_TEMPLATE='x\n")
+    settings, wrong = read()
+    assert settings is None
+    assert [words.partition(": ")[0] for words in wrong] == [f"{tmp_path}/.env, line {line}" for line in (1, 4)]
