@@ -19,6 +19,7 @@ from core.errors import Misconfigured
 from core.settings import ENV_FILE, Settings, load, read
 from threadwork.checks import accounts, machine, servers
 from threadwork.checks.finding import Finding, Level, bad, good, note
+from threadwork.checks.model_live import model_live
 from threadwork.stack import Stack, gateway_socket, read_stack
 
 _MARKS: Final = {Level.GOOD: "✓", Level.NOTE: "!", Level.BAD: "✗"}
@@ -90,7 +91,7 @@ def _checks(settings: Settings) -> Iterable[tuple[str, Check]]:
     yield "Sandbox server", lambda: servers.sandbox_server(settings)
     yield "File watches", lambda: machine.watches(settings)
     yield "Agent's program", lambda: machine.agent_program(settings)
-    yield "Model", lambda: accounts.model(settings)
+    yield "Model", lambda: model_live(settings)
     yield "Way to the model", lambda: accounts.gateway(settings)
     yield "Slack", lambda: accounts.slack(settings)
     yield "Discord", lambda: accounts.discord(settings)

@@ -257,6 +257,16 @@ async def test_a_machine_with_nothing_set_is_fit(
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_model_that_nobody_serves_fails(settings: Setter, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = "http://127.0.0.1:1"
+    settings({"ANTHROPIC_API_KEY": f"sk-ant-{SECRET}", "ANTHROPIC_BASE_URL": nowhere, "NO_PROXY": "*"})
+    code = await run_doctor(None)
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "✗ Model: 127.0.0.1:1 does not answer" in out
+    assert SECRET not in out
+
+
 async def test_every_wrong_setting_is_told_and_fails(settings: Setter, capsys: pytest.CaptureFixture[str]) -> None:
     settings()
     os.environ["THREADWORK_WORKERS"] = "0"

@@ -1,7 +1,7 @@
 """What other people's services gave us: the model's credential and the way to it, tokens of Slack and Discord.
 
 Only how they look is checked: nothing is spent and nobody is called. Formats are the vendors': https://docs.slack.dev/
-authentication/tokens and https://docs.discord.com/developers/reference#authentication. Next: `threadwork/doctor.py`.
+authentication/tokens and https://docs.discord.com/developers/reference#authentication. Next: `model_live.py`.
 """
 
 import ipaddress

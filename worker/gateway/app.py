@@ -92,7 +92,7 @@ async def serve_gateway(
             secret=settings.secret,
             allow=allow,
             on_metered=on_metered,
-            outbound_proxy=_outbound_proxy(upstream),
+            outbound_proxy=outbound_proxy(upstream),
         )
         app = web.Application(client_max_size=LARGEST_REQUEST)
         app.router.add_route("*", r"/{path:[\s\S]*}", proxy.handle)
@@ -117,7 +117,7 @@ def _upstream_url(text: str) -> URL:
     return URL(text)
 
 
-def _outbound_proxy(upstream: URL) -> str | None:
+def outbound_proxy(upstream: URL) -> str | None:
     """The proxy the environment asks for, as curl and the CLI read it; .netrc is left out on purpose."""
     from urllib.request import getproxies, proxy_bypass
 
