@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -280,10 +281,15 @@ async def _page_ready(supervisor: Supervisor, page: Child, data_dir: Path) -> st
     except Unavailable as error:
         log.warning("no_admin_page", why=str(error))
         return None
-    where = "" if data_dir == default_data_dir() else f" --data-dir {data_dir}"
-    sys.stderr.write(f"threadwork: the admin page is at {url}; to sign in: threadwork admin login{where}\n")
+    sys.stderr.write(f"threadwork: the admin page is at {url}; to sign in: {login_command(data_dir)}\n")
     sys.stderr.flush()
     return url
+
+
+def login_command(data_dir: Path) -> str:
+    """What to type, or paste into a shell, to sign in to the admin page of the stack on this folder."""
+    where = [] if data_dir == default_data_dir() else ["--data-dir", str(data_dir)]
+    return shlex.join(["threadwork", "admin", "login", *where])
 
 
 def _from_dotenv(settings: Settings, name: str) -> str:
