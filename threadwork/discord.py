@@ -4,7 +4,7 @@ from pathlib import Path
 
 from core.settings import Settings
 from threadwork.beat import beating
-from threadwork.parts import say_ready, stop_signal, watched
+from threadwork.parts import serve, watched
 
 
 async def print_invite(settings: Settings) -> int:
@@ -20,8 +20,5 @@ async def run_discord(settings: Settings, beat: Path | None = None) -> int:
     from bots.discord.app import open_discord
 
     with watched("discord", settings) as traces:
-        stopped = stop_signal()
-        async with open_discord(settings, traces), beating(beat):
-            say_ready("discord")
-            await stopped.wait()
+        await serve("discord", open_discord(settings, traces), beating(beat))
     return 0

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,31 @@ def stop_signal() -> asyncio.Event:
 def say_ready(what: str) -> None:
     """Print the line that says this program can do its work."""
     print(f"{what} ready", flush=True)
+
+
+async def serve(what: str, *servers: AbstractAsyncContextManager[object]) -> None:
+    """Be the servers and say so, until told to stop; told while they still wait for somebody, they wait no longer."""
+    stopped, is_ready = stop_signal(), asyncio.Event()
+
+    async def begin_and_stay() -> None:
+        async with AsyncExitStack() as stack:
+            for server in servers:
+                await stack.enter_async_context(server)
+            is_ready.set()
+            say_ready(what)
+            await stopped.wait()
+
+    running, waiting = asyncio.create_task(begin_and_stay()), asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not is_ready.is_set() and not running.done():
+            running.cancel()
+        await asyncio.wait((running,))
+    finally:
+        running.cancel()
+        waiting.cancel()
+    if not running.cancelled():
+        running.result()
 
 
 async def work_until(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.settings import Settings
 from threadwork.beat import beating
-from threadwork.parts import say_ready, stop_signal, watched
+from threadwork.parts import serve, watched
 
 
 def print_manifest(settings: Settings) -> None:
@@ -20,8 +20,5 @@ async def run_slack(settings: Settings, beat: Path | None = None) -> int:
     from bots.slack.app import open_slack
 
     with watched("slack", settings) as traces:
-        stopped = stop_signal()
-        async with open_slack(settings, traces), beating(beat):
-            say_ready("slack")
-            await stopped.wait()
+        await serve("slack", open_slack(settings, traces), beating(beat))
     return 0
