@@ -22,6 +22,8 @@ from core.settings import example_of
 
 STACK_FILE: Final = "stack.json"
 START_S: Final = 60.0
+# A stack that is started anew is ready well within this.
+GONE_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,34 @@ async def borrowed_stack(data_dir: Path, *, is_unsafe: bool = False) -> AsyncIte
             stack = read_stack(data_dir)
         if stack is None:
             raise Unavailable("the stack", f"it did not become ready; see {data_dir / 'up.log'}")
-        yield stack
+        async with _while_it_runs(data_dir):
+            yield stack
+
+
+@asynccontextmanager
+async def _while_it_runs(data_dir: Path) -> AsyncIterator[None]:
+    """Raise `Unavailable` once no stack runs on the folder for as long as starting one anew may take."""
+
+    async def watch() -> None:
+        gone_at: float | None = None
+        while gone_at is None or time.monotonic() - gone_at < GONE_S:
+            await asyncio.sleep(1)
+            gone_at = None if read_stack(data_dir) is not None else gone_at or time.monotonic()
+        scope.reschedule(asyncio.get_running_loop().time())
+
+    scope = asyncio.timeout(None)
+    watching = asyncio.ensure_future(watch())
+    try:
+        async with scope:
+            yield
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise Unavailable(
+            "the stack", "it has ended. What was said is kept, and goes on when it is started again"
+        ) from error
+    finally:
+        watching.cancel()
 
 
 async def _start(data_dir: Path, *, is_unsafe: bool) -> None:
