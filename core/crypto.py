@@ -56,7 +56,8 @@ def find_secret(given: str | None, data_dir: Path) -> bytes:
             raise Misconfigured(f"{path} can be read by others. Make it yours alone: chmod 600 {path}")
         text = path.read_text(errors="replace")
     except OSError as error:
-        raise Misconfigured(f"{error.filename or path} cannot be used: {error.strerror}.") from error
+        what = f"{error.filename or path} cannot be used: {error.strerror}."
+        raise Misconfigured(f"{what} Look at THREADWORK_DATA_DIR={data_dir}, or set THREADWORK_SECRET_KEY.") from error
     return decode_secret(text, f"What {path} holds")
 
 
