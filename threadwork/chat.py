@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
-from bots.console.app import open_console
+from bots.console.app import ConsoleChat, open_console
 from bots.console.play import Approve, Player, always
 from bots.console.stopping import ctrl_c_stops
+from bots.console.typed import TypedLines
 from core.domain.chat import ChatSettings, Mode
 from core.errors import BadInput
 from core.observing.program import observed
@@ -31,8 +32,10 @@ async def run_chat_command(
 ) -> int:
     """Play the prompts, or talk until the person leaves. The exit code is described in `bots/console/play.py`."""
     how = _one_of(Approve, approve, "--approve")
-    chosen = _one_of(Mode, mode, "--mode") if mode else Mode.ASK
+    chosen = _one_of(Mode, mode, "--mode") if mode else None
     _check_name(name)
+    if as_json and not prompts and sys.stdin.isatty():
+        raise BadInput("--json needs something to play: --prompt TEXT, or lines on stdin.")
     with observed("chat", settings.observing, level="warning", style=settings.threadwork_log_format) as traces:
         return await _run(settings, name, prompts, how, chosen, as_json=as_json, is_plain=is_plain, traces=traces)
 
@@ -42,7 +45,7 @@ async def _run(
     name: str,
     prompts: Sequence[str],
     how: Approve,
-    chosen: Mode,
+    chosen: Mode | None,
     *,
     as_json: bool,
     is_plain: bool,
@@ -55,17 +58,35 @@ async def _run(
         ) as chat,
     ):
         model = settings.threadwork_model or (OFFLINE_MODEL if stack.is_offline else None)
-        wanted = ChatSettings(mode=chosen, model=model)
-        if prompts:
+        wanted = ChatSettings(mode=chosen or await _mode_of(chat, settings), model=model)
+        if prompts or as_json:
             # On stderr: stdout is for what may be read by a program.
             with ctrl_c_stops(chat, lambda words: print(words, file=sys.stderr, flush=True)):
-                return await Player(chat, wanted, always(how), as_json=as_json).play(prompts)
+                return await Player(chat, wanted, always(how), as_json=as_json).play(_given(prompts))
         from bots.console.terminal import talk
 
         can_draw = sys.stdin.isatty() and sys.stdout.isatty() and not is_plain
         colour = can_draw and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        banner = _banner(name, chosen, is_offline=stack.is_offline, is_isolated=stack.is_isolated, colour=colour)
+        banner = _banner(name, wanted.mode, is_offline=stack.is_offline, is_isolated=stack.is_isolated, colour=colour)
         return await talk(chat, wanted, can_draw=can_draw, banner=banner, colour=colour)
+
+
+async def _mode_of(chat: ConsoleChat, settings: Settings) -> Mode:
+    """The mode of a chat that nobody gave one now: its own; that of a new one is careful, unless it is set."""
+    before = await chat.find()
+    if before is not None:
+        return before.settings.mode
+    return settings.threadwork_mode if "threadwork_mode" in settings.model_fields_set else Mode.ASK
+
+
+async def _given(prompts: Sequence[str]) -> AsyncIterator[str]:
+    """The prompts, or where there are none the lines that come in."""
+    for prompt in prompts:
+        yield prompt
+    typed = TypedLines(sys.stdin.fileno())
+    while not prompts and (line := await typed.next()) is not None:
+        if line.strip():
+            yield line
 
 
 def _banner(name: str, mode: Mode, *, is_offline: bool, is_isolated: bool, colour: bool) -> str:

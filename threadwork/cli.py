@@ -1,6 +1,7 @@
 """The command line. Each command imports what it needs when it runs, so that `threadwork --help` is quick.
 
-A `ThreadworkError` ends the program with its words on stderr and exit code 2; nothing else is caught here.
+A `ThreadworkError` ends the program with its words on stderr and exit code 2; nothing else is caught here, but by
+typer, which takes an output that nobody reads any more for an end.
 """
 
 import asyncio
@@ -67,7 +68,7 @@ def _run(work: Coroutine[Any, Any, int | None]) -> None:
     except KeyboardInterrupt:
         code = 130
     except BaseExceptionGroup as group:
-        ours = group.subgroup(ThreadworkError)
+        ours = group.subgroup(ThreadworkError) or group.subgroup(BrokenPipeError)
         if ours is None:
             raise
         raise _first(ours) from group
@@ -105,7 +106,9 @@ def chat(
     approve: Annotated[
         str, typer.Option(help="With --prompt: how questions are answered: ask, allow or deny.")
     ] = "ask",
-    mode: Annotated[str | None, typer.Option(help="ask, auto, plan or bypass. Default: ask for a new chat.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="ask, auto, plan or bypass. Default for a new chat: THREADWORK_MODE, or ask.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for every event.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="No screen control: plain lines.")] = False,
     unsafe_no_isolation: Unsafe = False,

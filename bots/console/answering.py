@@ -37,7 +37,7 @@ class Answering:
 
     @property
     def hint(self) -> str:
-        """The keys that may be pressed, in one line."""
+        """The keys that may be pressed, with ` · ` between them; `screen.keys` breaks it into lines."""
         match self.approval.kind:
             case ApprovalKind.QUESTION:
                 many = "digits to pick, Enter to go on" if self._asked.is_multiple else "a digit to pick"

@@ -6,19 +6,17 @@ turn, and twice leaves (`stopping.py`). Next: `play.py`, which does the talking.
 
 import sys
 from functools import partial
-from typing import Final
 
 from bots.console.answering import Answering, Typing
 from bots.console.app import ConsoleChat
-from bots.console.play import Player
-from bots.console.screen import plain, question, to_text
+from bots.console.play import WIDTH, Player
+from bots.console.safe import plain
+from bots.console.screen import question, to_text
 from bots.console.stopping import ctrl_c_stops
 from bots.console.typed import TypedLines
 from core.domain.approval import Approval, Decision
 from core.domain.chat import ChatSettings
 from core.errors import ThreadworkError
-
-_WIDTH: Final = 100
 
 
 async def talk_in_lines(chat: ConsoleChat, settings: ChatSettings, banner: str) -> int:
@@ -46,7 +44,7 @@ async def _answer(typed: TypedLines, approval: Approval) -> Decision | None:
     asking = Answering(approval)
     while asking.decision is None:
         card = question(asking.approval, index=asking.index, chosen=asking.chosen)
-        _out(to_text(card, _WIDTH, colour=False))
+        _out(to_text(card, WIDTH, colour=False))
         _out(asking.hint)
         line = await _line(typed, "? ")
         if line is None:

@@ -1,18 +1,21 @@
 """Playing prompts given on the command line, one turn after another, without a person at the keys.
 
 `--json` prints every event as one JSON object a line; otherwise the answer is printed as it is written. Questions are
-answered as `--approve` says; `ask` leaves them open, so somebody else must answer. Next: `terminal.py`, for people.
+answered as `--approve` says; `ask` shows them and leaves them open, so somebody else must answer. Next: `terminal.py`,
+for people.
 """
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import aclosing
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from bots.console.app import BEGINNING, ConsoleChat, Seen
+from bots.console.safe import escaped, plain
+from bots.console.screen import question, to_text
 from core.domain import events as e
 from core.domain.approval import Approval, ApprovalId, ApprovalKind, Decision, Verdict, questions_of
 from core.domain.chat import ChatSettings
@@ -21,6 +24,7 @@ from core.domain.states import ApprovalState, TurnState
 from core.errors import AlreadyDecided
 
 EXIT: Final = {TurnState.DONE: 0, TurnState.FAILED: 1, TurnState.STOPPED: 3}
+WIDTH: Final = 100
 
 
 class Approve(StrEnum):
@@ -66,9 +70,9 @@ class Player:
         self._as_json = as_json
         self._is_in_line = False
 
-    async def play(self, prompts: Sequence[str]) -> int:
-        """Run the turns; 0 when each is done, 1 when one failed, 3 when one was stopped."""
-        for prompt in prompts:
+    async def play(self, prompts: AsyncIterable[str]) -> int:
+        """Run the turns; 0 when each is done, 1 when one failed, 3 when one was stopped, which ends the play."""
+        async for prompt in prompts:
             state = await self.turn(prompt)
             if state is not TurnState.DONE:
                 return EXIT[state]
@@ -102,13 +106,21 @@ class Player:
 
     async def _answer(self, approval_id: str) -> None:
         approval = await self._console.stores.approvals.get(ApprovalId(UUID(approval_id)))
-        decision = await self._decide(approval) if approval.state is ApprovalState.PENDING else None
+        if approval.state is not ApprovalState.PENDING:
+            return
+        decision = await self._decide(approval)
         if decision is None:
+            if not self._as_json:
+                self._leave_open(approval)
             return
         try:
             await self._console.decide(approval_id, decision)
         except AlreadyDecided:
             return
+
+    def _leave_open(self, approval: Approval) -> None:
+        _print(to_text(question(approval), WIDTH, colour=False) + "\n")
+        _print(f"It waits for an answer: threadwork chat --name {self._console.place.thread}\n")
 
     async def _show(self, item: Seen) -> None:
         if self._as_json:
@@ -116,7 +128,8 @@ class Player:
             if "cost_usd" in body:
                 # Whoever reads this reckons with it; the stored form is text, so that nothing is lost.
                 body["cost_usd"] = float(body["cost_usd"])
-            _print(json.dumps({"type": body.pop("type"), "turn": str(item.turn_id), **body}, ensure_ascii=False) + "\n")
+            line = {"type": body.pop("type"), "turn": str(item.turn_id), **body}
+            _print(escaped(json.dumps(line, ensure_ascii=False)) + "\n")
             return
         match item.event:
             case e.TextStreamed():
@@ -158,5 +171,5 @@ def _takes_up(item: Seen, message: MessageId) -> bool:
 
 def _print(text: str) -> None:
     # Lone surrogates and the like must not end the program; they are shown as what they are.
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+    sys.stdout.write(plain(text).encode("utf-8", "backslashreplace").decode())
     sys.stdout.flush()

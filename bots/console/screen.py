@@ -1,14 +1,16 @@
 """Drawing a turn for a terminal, with rich: pure, from a view to a text with colours for a width.
 
-`turn` draws what goes on or the end of it, `question` a card with all that a person must see to decide. What the model
-wrote is Markdown from a stranger: control characters are taken out, links show their address. Next: `terminal.py`.
+`turn` draws what goes on or the end of it, `question` a card with all that a person must see to decide, `keys` what may
+be pressed. What the model wrote is Markdown from a stranger: control characters are taken out, links show their
+address. Next: `terminal.py`.
 """
 
-import re
+import textwrap
 from collections.abc import Sequence
 from io import StringIO
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.markdown import Markdown
 from rich.padding import Padding
@@ -16,17 +18,18 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
+from bots.console.safe import plain
 from core.domain.approval import Approval, ApprovalKind, Question, decided_words, questions_of
 from core.domain.attachment import size_words
 from core.domain.describe import command_of, diff_of, risky_spans
 from core.domain.states import ApprovalState, TurnState
 from core.domain.view import ShownStep, StepState, View
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MARKS: Final = {StepState.RUNNING: ("◌", "yellow"), StepState.DONE: ("✓", "green"), StepState.FAILED: ("✗", "red")}
 _TASKS: Final = {"completed": ("✓", "green"), "in_progress": ("▸", "yellow"), "pending": ("○", "dim")}
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _STEPS_SHOWN: Final = 6
+_BETWEEN: Final = " · "
 
 
 def to_text(what: RenderableType, width: int, *, colour: bool) -> str:
@@ -44,11 +47,6 @@ def to_text(what: RenderableType, width: int, *, colour: bool) -> str:
     )
     console.print(what)
     return out.getvalue().rstrip("\n")
-
-
-def plain(text: str) -> str:
-    """Text from outside without anything that would steer a terminal."""
-    return _CONTROL.sub("", text)
 
 
 def turn(view: View, *, tick: int = 0) -> RenderableType:
@@ -168,3 +166,15 @@ def _options(asked: Question, chosen: Sequence[int]) -> list[RenderableType]:
             )
         )
     return parts
+
+
+def keys(words: str, width: int) -> list[str]:
+    """Lines of at most `width` columns with all the keys; within a key's name only where that alone is too long."""
+    lines = [""]
+    for key in plain(words).split(_BETWEEN):
+        joined = f"{lines[-1]}{_BETWEEN}{key}" if lines[-1] else key
+        if cell_len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines += textwrap.wrap(key, max(1, width))
+    return [line for line in lines if line] or [""]

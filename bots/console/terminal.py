@@ -6,7 +6,6 @@ a terminal (`can_draw` is false) lines are read and printed plainly. Next: `scre
 """
 
 import asyncio
-import shutil
 import time
 from collections.abc import Coroutine
 from contextlib import aclosing, suppress
@@ -28,6 +27,7 @@ from bots.console import screen
 from bots.console.answering import PROMPTS, Answering, Typing
 from bots.console.app import ConsoleChat, Seen
 from bots.console.lines import talk_in_lines
+from bots.console.safe import plain
 from core.domain import events as e
 from core.domain.approval import ApprovalId, Decision
 from core.domain.chat import Chat, ChatSettings
@@ -80,7 +80,9 @@ class Terminal:
             dont_extend_height=True,
             height=Dimension(min=1, max=10),
         )
-        below = Window(FormattedTextControl(self._below), height=1, dont_extend_height=True)
+        below = Window(
+            FormattedTextControl(self._below), wrap_lines=True, dont_extend_height=True, height=Dimension(min=1)
+        )
         return Application(
             layout=Layout(HSplit([above, line, below]), focused_element=line),
             key_bindings=self._keys(),
@@ -91,7 +93,7 @@ class Terminal:
 
     def _above(self) -> ANSI:
         """The turn under way and its question, cut at the top to what fits."""
-        columns, rows = shutil.get_terminal_size()
+        rows, columns = self._app.output.get_size()
         text = ""
         if self._view is not None:
             text = screen.to_text(screen.turn(self._view, tick=self._tick), columns, colour=self._colour)
@@ -100,13 +102,14 @@ class Terminal:
             card = screen.question(asked.approval, index=asked.index, chosen=asked.chosen)
             text += "\n" + screen.to_text(card, columns, colour=self._colour)
         lines = text.splitlines()
-        room = max(3, rows - 4)
+        room = max(3, rows - 3 - len(self._words_below()))
         return ANSI("\n".join(lines[-room:]))
 
     def _prompt(self) -> str:
         return PROMPTS[self._asks[0].typing if self._asks else Typing.MESSAGE]
 
-    def _below(self) -> ANSI:
+    def _words_below(self) -> list[str]:
+        """What may be pressed just now, or what went wrong, in as many lines as it takes."""
         if self._word:
             words = self._word
         elif self._asks:
@@ -115,8 +118,11 @@ class Terminal:
             words = "type to steer · Ctrl-C stops"
         else:
             words = "Enter sends · Ctrl-C leaves"
-        dim, plain = ("\x1b[2m", "\x1b[0m") if self._colour else ("", "")
-        return ANSI(f"{dim}{words[: shutil.get_terminal_size().columns - 1]}{plain}")
+        return screen.keys(words, self._app.output.get_size().columns - 1)
+
+    def _below(self) -> ANSI:
+        dim, end = ("\x1b[2m", "\x1b[0m") if self._colour else ("", "")
+        return ANSI(dim + "\n".join(self._words_below()) + end)
 
     # ------------------------------------------------------------ keys
 
@@ -210,7 +216,7 @@ class Terminal:
         is_steering = self._view is not None
         await self._chat.say(text, self._settings)
         if not is_steering:
-            await self._print(f"› {screen.plain(text)}", dim=True)
+            await self._print(f"› {plain(text)}", dim=True)
         self._word = ""
         self._started.set()
 
@@ -285,7 +291,7 @@ class Terminal:
             case e.ApprovalSettled():
                 self._asks = [ask for ask in self._asks if str(ask.approval.id) != item.event.approval_id]
                 if item.event.words and item.event.state is not ApprovalState.WITHDRAWN:
-                    await self._print(f"  {screen.plain(item.event.words)}", dim=True)
+                    await self._print(f"  {plain(item.event.words)}", dim=True)
             case e.TurnFinished():
                 await self._end(self._view)
             case _:
@@ -299,7 +305,7 @@ class Terminal:
 
     async def _end(self, view: View) -> None:
         self._view, self._asks, self._word = None, [], ""
-        columns = shutil.get_terminal_size().columns
+        columns = self._app.output.get_size().columns
         text = screen.to_text(screen.turn(view), columns, colour=self._colour)
         await self._print_now(text + "\n")
 

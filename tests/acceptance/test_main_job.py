@@ -156,6 +156,57 @@ def test_a_pipe_that_ends_while_a_question_is_open_leaves_it_open_for_the_next_w
     assert {event["state"] for event in joined.of("approval_settled")} == {"allowed"}
 
 
+def test_lines_on_stdin_are_played_as_json(installed: Installation) -> None:
+    done = subprocess.run(
+        [THREADWORK, "chat", "--name", "lines", "--approve", "allow", "--json"],
+        input="Hello.\n\nHello again.\n",
+        cwd=installed.folder,
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    spoken = Spoken(done.returncode, done.stdout, done.stderr)
+    assert (spoken.code, spoken.err) == (0, "")
+    assert [turn[-1]["state"] for turn in spoken.turns] == ["done", "done"]
+
+
+def test_a_question_that_nobody_here_answers_is_shown_with_the_way_to_answer_it(installed: Installation) -> None:
+    asking = installed.start(
+        *("chat", "--name", "planned", "--mode", "plan", "--prompt", "Plan a program that prints fizzbuzz."),
+        stdout=subprocess.PIPE,
+    )
+    assert asking.stdout is not None
+    shown = ""
+    while "It waits for an answer: threadwork chat --name planned\n" not in shown:
+        line = asking.stdout.readline()
+        assert line, shown
+        shown += line
+    asking.terminate()
+    asking.communicate(timeout=STOP_S)
+    assert "Do you agree with this plan?" in shown
+    assert "FizzBuzz" in shown
+
+
+def test_an_output_that_nobody_reads_ends_the_chat_in_silence(installed: Installation) -> None:
+    chat = installed.start(*chat_arguments("unread", "Hello."), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert chat.stdout is not None
+    assert chat.stderr is not None
+    chat.stdout.close()
+    assert chat.wait(PATIENCE_S) != 0
+    assert chat.stderr.read() == ""
+
+
+def test_a_new_chat_is_careful_unless_it_is_set_and_an_old_one_keeps_its_mode(installed: Installation) -> None:
+    assert installed.run("chat", "--name", "careful").out.startswith("Threadwork · chat careful · mode ask\n")
+    assert installed.run("chat", "--name", "moded", THREADWORK_MODE="plan").out.startswith(
+        "Threadwork · chat moded · mode plan\n"
+    )
+    installed.chat("moded", "Hello.", mode="bypass")
+    assert installed.run("chat", "--name", "moded").out.startswith("Threadwork · chat moded · mode bypass\n")
+
+
 def test_a_stopped_stack_leaves_nothing_behind_and_the_next_one_goes_on(
     installed: Installation, up: Up, job: Spoken
 ) -> None:

@@ -119,6 +119,17 @@ def test_a_model_that_refuses_fails_the_turn_and_the_next_one_works(installed: I
     assert (again.code, again.last["text"]) == (0, "Here I am.")
 
 
+def test_what_the_model_writes_does_not_steer_the_terminal(installed: Installation) -> None:
+    prompt = script_prompt([{"text": "a\x1b[31mred\x9b0m\u202eb"}])
+
+    lines = installed.run("chat", "--name", "steered", "--plain", "--prompt", prompt)
+    as_json = installed.chat("steered", prompt)
+
+    assert lines.out == "a[31mred0mb\n"
+    assert as_json.last["text"] == "a\x1b[31mred\x9b0m\u202eb"
+    assert not set("\x1b\x9b\u202e") & set(as_json.out)
+
+
 def held_prompt(gate: str) -> str:
     return script_prompt([{"text": "I begin. "}, {"gate": gate}, {"text": "Never said."}])
 
