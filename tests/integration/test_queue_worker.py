@@ -16,11 +16,10 @@ from core.bus.connection import open_redis
 from core.domain.chat import ChatId
 from core.errors import Unavailable
 from core.ports import WorkQueue
-from core.queue import QUEUE, ArqWorkQueue
+from core.queue import QUEUE, WAKES, ArqWorkQueue
 from tests.processes import until
 from tests.valkey import OwnValkey, own_valkey
 from tests.working import STARTED, Handler, at_work, worker_on
-from worker import queue_worker
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,24 +141,15 @@ async def test_a_worker_told_to_stop_hands_its_chats_over_at_once(redis_url: str
     assert first.starts == second.starts == Counter(chats)
 
 
-async def test_a_hand_over_wakes_the_other_workers(
-    redis_url: str, queue: WorkQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hand_over_wakes_the_other_workers(redis_url: str, queue: WorkQueue) -> None:
     # They also look by themselves, so often that a wake that never came would not be missed.
-    monkeypatch.setattr(queue_worker, "POLL_S", 600.0)
-    chat, first, second = a_chat(), Handler(), Handler()
-    old = asyncio.create_task(worker_on(redis_url, first, max_jobs=1, lease_s=600.0).run())
-    await queue.put(chat)
-    await until(lambda: chat in first.at_work)
-    async with at_work(redis_url, second, lease_s=600.0):
-        # Once a wake brought it a chat, it is past the looks of its beginning.
-        await queue.put(a_chat())
-        await until(lambda: len(second.order) == 1)
-        await queue.put(a_chat())
-        await until(lambda: len(second.order) == 2)
-        old.cancel()
-        await asyncio.wait([old])
-        await until(lambda: chat in second.at_work)
+    chat, handler = a_chat(), Handler()
+    async with at_work(redis_url, handler):
+        await queue.put(chat)
+        await until(lambda: chat in handler.at_work)
+    async with open_redis(redis_url) as redis:
+        ((_, wake),) = await redis.xrevrange(WAKES, count=1)
+    assert wake == {b"c": b"handed over"}
 
 
 async def test_a_killed_workers_chats_are_taken_when_its_lease_ends(redis_url: str, queue: WorkQueue) -> None:
