@@ -6,6 +6,7 @@ import shlex
 import sys
 from contextlib import suppress
 
+from bots.console.safe import plain
 from core.domain.chat import Place, Platform
 from core.errors import BadInput, NotFound, SandboxError, SandboxLost, SandboxPaused
 from core.ports import Sandbox
@@ -64,7 +65,7 @@ async def _list(sandbox: Sandbox, folder: str) -> None:
     """Print what is in a folder, by paths that can be asked for: of the workspace all below it, for it has an end."""
     depth = 10 if f"{folder}/".startswith(f"{WORKSPACE}/") else 1
     for found, is_folder, size in await sandbox.list_files(folder, depth=depth):
-        shown = found.removeprefix(f"{WORKSPACE}/")
+        shown = plain(found.removeprefix(f"{WORKSPACE}/"))
         print(f"{'-' if is_folder else size:>10}  {shown}{'/' if is_folder else ''}")
 
 

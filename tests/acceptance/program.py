@@ -125,15 +125,22 @@ class Installation:
 
     def run(self, *arguments: str, **settings: str) -> Said:
         """Type a command, and wait for its end."""
+        return self._end_of(arguments, settings, stdin=subprocess.DEVNULL)
+
+    def pipe(self, text: str, *arguments: str) -> Said:
+        """Pipe a text into a command, and wait for its end."""
+        return self._end_of(arguments, {}, input=text)
+
+    def _end_of(self, arguments: Sequence[str], settings: Mapping[str, str], **given: Any) -> Said:
         done = subprocess.run(
             [THREADWORK, *arguments],
             cwd=self.folder,
             env={**self.environment, **settings},
-            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
             check=False,
+            **given,
         )
         return Said(done.returncode, done.stdout, done.stderr)
 

@@ -10,7 +10,6 @@ import pytest
 from tests.acceptance.program import (
     PATIENCE_S,
     STOP_S,
-    THREADWORK,
     Installation,
     Spoken,
     Up,
@@ -136,18 +135,9 @@ def test_a_chat_uses_the_stack_that_runs(installed: Installation, up: Up, job: S
 def test_a_pipe_that_ends_while_a_question_is_open_leaves_it_open_for_the_next_who_answers(
     installed: Installation,
 ) -> None:
-    left = subprocess.run(
-        [THREADWORK, "chat", "--name", "left", "--plain"],
-        input=f"{JOB}\n",
-        cwd=installed.folder,
-        env=installed.environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert (left.returncode, left.stderr) == (0, "")
-    assert left.stdout.rstrip().endswith("The question stays open; it waits for you in this chat.")
+    left = installed.pipe(f"{JOB}\n", "chat", "--name", "left", "--plain")
+    assert (left.code, left.err) == (0, "")
+    assert left.out.rstrip().endswith("The question stays open; it waits for you in this chat.")
 
     joined = installed.chat("left", "Go on.")
 
@@ -157,17 +147,9 @@ def test_a_pipe_that_ends_while_a_question_is_open_leaves_it_open_for_the_next_w
 
 
 def test_lines_on_stdin_are_played_as_json(installed: Installation) -> None:
-    done = subprocess.run(
-        [THREADWORK, "chat", "--name", "lines", "--approve", "allow", "--json"],
-        input="Hello.\n\nHello again.\n",
-        cwd=installed.folder,
-        env=installed.environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    spoken = Spoken(done.returncode, done.stdout, done.stderr)
+    lines = ("Hello.", "", "Hello again.", "")
+    said = installed.pipe("\n".join(lines), "chat", "--name", "lines", "--approve", "allow", "--json")
+    spoken = Spoken(said.code, said.out, said.err)
     assert (spoken.code, spoken.err) == (0, "")
     assert [turn[-1]["state"] for turn in spoken.turns] == ["done", "done"]
 

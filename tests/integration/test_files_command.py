@@ -48,6 +48,14 @@ async def test_the_workspace_is_listed_with_all_below_it(
     assert f"{'5':>10}  a/b/deep.txt" in listed
 
 
+async def test_a_name_does_not_steer_the_terminal(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
+    assert (await sandbox.run("mkdir -p odd && touch odd/$'\\e[31mred'")).exit_code == 0
+
+    await show(sandbox, "main", "/home/user/odd")
+
+    assert capfd.readouterr().out == f"{'0':>10}  /home/user/odd/[31mred\n"
+
+
 async def test_a_folder_is_listed_by_paths_that_can_be_asked_for(
     sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
 ) -> None:
